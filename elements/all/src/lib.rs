@@ -1,0 +1,1 @@
+//! Registers every element that ships with millstream.

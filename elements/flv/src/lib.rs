@@ -1,0 +1,1 @@
+//! FLV and Enhanced FLV: tags, reader, writer, flvdemux and flvmux.

@@ -1,0 +1,1 @@
+//! Format-independent elements: queue, tee, identity, funnel, valve and friends.

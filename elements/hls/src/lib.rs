@@ -1,0 +1,1 @@
+//! HTTP Live Streaming: playlists, segmenter, hlssink.

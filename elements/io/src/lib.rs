@@ -1,0 +1,1 @@
+//! File elements: filesrc and filesink.

@@ -1,0 +1,1 @@
+//! The vocabulary of millstream: time, buffers, caps, items, elements, settings, registry, errors.

@@ -1,0 +1,1 @@
+//! Pipeline text to a checked graph: YAML, launch lines, parameters, diagnostics, schema, drawings.

@@ -1,0 +1,1 @@
+//! Runs a checked graph: tasks, links, clock, bus, statistics, shutdown.

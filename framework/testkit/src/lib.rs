@@ -1,0 +1,1 @@
+//! Test tools: element harness, virtual runs, fixtures, timelines.
