@@ -1,0 +1,129 @@
+//! `cargo xtask test`: every test there is, with the peers present.
+
+use crate::{docs, setup, sh};
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only what needs no foreign program
+    #[arg(long, conflicts_with = "all_peers")]
+    no_peers: bool,
+    /// Require the optional peers too, which are compiled from source
+    #[arg(long)]
+    all_peers: bool,
+    /// Only tests whose name contains one of these
+    names: Vec<String>,
+}
+
+/// What ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if !args.no_peers {
+        setup::ensure(args.all_peers, true)?;
+    }
+    let started = Instant::now();
+    let mut broken = Vec::new();
+    let mut tally = Tally::default();
+    for (what, mut command) in steps(args) {
+        command.env("MILLSTREAM_PEERS", if args.no_peers { "off" } else { "require" });
+        let (ok, counts) = counted(&mut command)?;
+        tally = Tally { passed: tally.passed + counts.passed, failed: tally.failed + counts.failed };
+        if !ok {
+            broken.push(what);
+        }
+    }
+    if args.names.is_empty() && docs::is_written() && docs::check().is_err() {
+        broken.push("docs");
+    }
+    eprintln!("tests took {:.0} s", started.elapsed().as_secs_f32());
+    eprintln!("{} passed, {} failed", tally.passed, tally.failed);
+    if broken.is_empty() { Ok(()) } else { bail!("failed: {}", broken.join(", ")) }
+}
+
+fn steps(args: &Args) -> Vec<(&'static str, Command)> {
+    let nextest = sh::succeeds("cargo", &["nextest", "--version"]);
+    let mut tests = sh::cargo();
+    if nextest {
+        tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(&args.names);
+    } else {
+        tests.args(["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-fail-fast", "--"]);
+        tests.args(&args.names);
+    }
+    if !args.names.is_empty() {
+        return vec![("tests", tests)];
+    }
+    let mut doctests = sh::cargo();
+    doctests.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    let mut build = sh::cargo();
+    build.args(["build", "--workspace", "--examples", "--benches"]);
+    vec![("build", build), ("tests", tests), ("doc tests", doctests)]
+}
+
+/// Runs it, passing its output on line by line, and adds up the closing lines of the test runners.
+fn counted(command: &mut Command) -> Result<(bool, Tally)> {
+    let shown = sh::line(command);
+    eprintln!("$ {shown}");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {shown}"))?;
+    let stdout = child.stdout.take().context("stdout is piped")?;
+    let stderr = child.stderr.take().context("stderr is piped")?;
+    let (a, b) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| forward(stderr));
+        (forward(stdout), other.join().unwrap_or_default())
+    });
+    let status = child.wait()?;
+    Ok((status.success(), Tally { passed: a.passed + b.passed, failed: a.failed + b.failed }))
+}
+
+fn forward(stream: impl std::io::Read) -> Tally {
+    let mut tally = Tally::default();
+    for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        let counts = closing(&line);
+        tally = Tally { passed: tally.passed + counts.passed, failed: tally.failed + counts.failed };
+    }
+    tally
+}
+
+/// The counts in a runner's closing line, nothing in any other line. A test that timed out failed.
+fn closing(line: &str) -> Tally {
+    let line = line.trim_start();
+    if !(line.starts_with("Summary [") || line.starts_with("test result:")) {
+        return Tally::default();
+    }
+    let count = |word: &str| {
+        let at = line.find(word)?;
+        line[..at].trim_end().rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    Tally {
+        passed: count(" passed").unwrap_or(0),
+        failed: count(" failed").unwrap_or(0) + count(" timed out").unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_both_runners_are_counted() {
+        let nextest = "     Summary [   0.013s] 5 tests run: 3 passed, 1 failed, 1 timed out, 2 skipped";
+        assert_eq!(closing(nextest), Tally { passed: 3, failed: 2 });
+        let libtest = "test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(closing(libtest), Tally { passed: 7, failed: 1 });
+        assert_eq!(closing("the last 4 passed to us"), Tally::default());
+    }
+}
