@@ -1,0 +1,53 @@
+//! What elements tell the application.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::time::{Time, TimeDelta};
+
+/// Something that an element did not pass on, and why. Never silent: counted per element and reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Why, as a short stable phrase such as `wrong CRC` or `frame before key frame`.
+    pub reason: &'static str,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Where in the input they began.
+    pub offset: Option<u64>,
+}
+
+/// A message from an element, or from the runtime on its behalf.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Name of the element.
+    pub element: Arc<str>,
+    /// What it says.
+    pub kind: MessageKind,
+}
+
+/// What a message says.
+#[derive(Clone, Debug)]
+pub enum MessageKind {
+    /// Something is wrong, and the element goes on.
+    Warning(Arc<Error>),
+    /// The element ended; whether the pipeline does is the policy's affair.
+    Error(Arc<Error>),
+    /// Input was left out. Repeats of one reason are counted in the statistics, only the first is posted.
+    Dropped(Dropped),
+    /// Where a file job stands, from the element that knows: position and, if known, duration of the media.
+    Progress {
+        /// How far the media has been read.
+        position: Time,
+        /// How long it is.
+        duration: Option<TimeDelta>,
+    },
+    /// A sink received the end of all its streams.
+    Eos,
+    /// Anything else, by name, for programs that know the element.
+    Element {
+        /// What it is, such as `hls-segment`.
+        name: &'static str,
+        /// Its fields.
+        fields: Vec<(&'static str, String)>,
+    },
+}

@@ -1,0 +1,107 @@
+//! The outside world as elements see it.
+//!
+//! Elements take time, files and randomness from here and from nowhere else. A test gives them a virtual clock, files
+//! in memory and a seed, and the whole pipeline becomes deterministic.
+
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::time::Time;
+
+/// A future that owns what it needs.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Monotonic time of a runtime.
+pub trait Clock: Send + Sync {
+    /// Nanoseconds since the runtime began.
+    fn now(&self) -> Time;
+    /// Ends at or after `deadline`.
+    fn sleep_until(&self, deadline: Time) -> BoxFuture<'static, ()>;
+    /// Wall-clock time in nanoseconds since 1970-01-01T00:00:00Z, for what is written for people and other machines.
+    fn wall(&self) -> Time;
+}
+
+/// A file open for reading.
+pub trait ReadFile: Send {
+    /// Appends up to `max` bytes to `into` and says how many; 0 at the end.
+    fn read(&mut self, into: &mut Vec<u8>, max: usize) -> io::Result<usize>;
+    /// Goes on from this offset.
+    fn seek(&mut self, offset: u64) -> io::Result<()>;
+    /// Length in bytes; `None` for pipes and the like, which cannot seek either.
+    fn len(&self) -> Option<u64>;
+    /// True for a file of length 0.
+    fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}
+
+/// A file open for writing.
+pub trait WriteFile: Send {
+    /// Writes all slices in order.
+    fn write_all(&mut self, slices: &[&[u8]]) -> io::Result<()>;
+    /// Goes on from this offset; refused on pipes.
+    fn seek(&mut self, offset: u64) -> io::Result<()>;
+    /// Hands everything to the operating system's disk cache (and reports late errors).
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// Files and directories.
+pub trait Fs: Send + Sync {
+    /// Opens for reading; `-` is standard input.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
+    /// Creates or truncates for writing; `-` is standard output.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+    /// Opens for writing behind what is there, creating it if needed.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+    /// Moves a file over another one, atomically where the system can.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Deletes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Creates a directory and its parents.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Names of the entries of a directory, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Length of a file in bytes.
+    fn len(&self, path: &Path) -> io::Result<u64>;
+    /// The whole of a small text file; refused above `max` bytes.
+    fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
+        let mut file = self.open(path)?;
+        let mut out = Vec::new();
+        while file.read(&mut out, 64 << 10)? > 0 {
+            if out.len() as u64 > max {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("larger than {max} bytes")));
+            }
+        }
+        String::from_utf8(out).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+    }
+}
+
+/// Everything an element may ask of the outside. Cheap to clone.
+#[derive(Clone)]
+pub struct Env {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Files.
+    pub fs: Arc<dyn Fs>,
+    random: Arc<AtomicU64>,
+}
+
+impl Env {
+    /// An environment whose random numbers follow from `seed`.
+    pub fn new(clock: Arc<dyn Clock>, fs: Arc<dyn Fs>, seed: u64) -> Self {
+        Self { clock, fs, random: Arc::new(AtomicU64::new(seed)) }
+    }
+
+    /// The next random number (SplitMix64: for jitter and identifiers, not for keys).
+    pub fn random(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut z = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
