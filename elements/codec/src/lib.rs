@@ -1,1 +1,7 @@
 //! Codec bitstreams: parameter sets, frame headers and framing of H.264, H.265, AAC, MPEG audio, Opus, AV1.
+
+pub mod bits;
+pub mod error;
+pub mod nal;
+
+pub use error::{CodecError, ErrorKind};
