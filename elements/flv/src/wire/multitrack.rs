@@ -1,0 +1,91 @@
+//! Multitrack bodies: several tracks in one tag (Enhanced RTMP v2, "Multitrack Streaming via Enhanced RTMP").
+
+use super::codec::FourCc;
+use super::cursor::Cursor;
+use super::error::BodyError;
+
+/// `AvMultitrackType`: how the tracks of a body are laid out.
+///
+/// ```text
+/// OneTrack              FourCC | id payload
+/// ManyTracks            FourCC | id size24 payload | id size24 payload ...
+/// ManyTracksManyCodecs           FourCC id size24 payload | FourCC id size24 payload ...
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MultitrackType {
+    /// 0: one track, which takes the rest of the body.
+    OneTrack,
+    /// 1: several tracks of one codec.
+    ManyTracks,
+    /// 2: several tracks, each with its codec.
+    ManyTracksManyCodecs,
+}
+
+impl MultitrackType {
+    /// Reads the high nibble of the multitrack byte.
+    pub(super) fn from_nibble(value: u8) -> Result<Self, BodyError> {
+        match value {
+            0 => Ok(Self::OneTrack),
+            1 => Ok(Self::ManyTracks),
+            2 => Ok(Self::ManyTracksManyCodecs),
+            other => Err(BodyError::MultitrackType(other)),
+        }
+    }
+
+    /// The high nibble of the multitrack byte.
+    pub(super) fn nibble(self) -> u8 {
+        match self {
+            Self::OneTrack => 0,
+            Self::ManyTracks => 1,
+            Self::ManyTracksManyCodecs => 2,
+        }
+    }
+}
+
+/// Reads the tracks behind the multitrack byte and hands each to `each` with its id, codec and payload. Returns how many
+/// tracks were skipped because of an unknown FourCC; if all were, that is an error.
+pub(super) fn read_tracks<C: Copy>(
+    layout: MultitrackType,
+    body: &mut Cursor,
+    codec_of: fn(FourCc) -> Option<C>,
+    mut each: impl FnMut(u8, C, Cursor) -> Result<(), BodyError>,
+) -> Result<u32, BodyError> {
+    let shared = match layout {
+        MultitrackType::ManyTracksManyCodecs => None,
+        _ => Some(body.fourcc()?),
+    };
+    let (mut known, mut unknown) = (0, 0);
+    let mut last_unknown = None;
+    while body.left() > 0 {
+        let fourcc = match shared {
+            Some(fourcc) => fourcc,
+            None => body.fourcc()?,
+        };
+        let track_id = body.u8("trackId")?;
+        let payload = read_payload(layout, track_id, body)?;
+        match codec_of(fourcc) {
+            Some(codec) => {
+                known += 1;
+                each(track_id, codec, payload)?;
+            }
+            None => {
+                unknown += 1;
+                last_unknown = Some(fourcc);
+            }
+        }
+    }
+    match last_unknown {
+        Some(fourcc) if known == 0 => Err(BodyError::FourCc(fourcc)),
+        _ => Ok(unknown),
+    }
+}
+
+fn read_payload(layout: MultitrackType, track_id: u8, body: &mut Cursor) -> Result<Cursor, BodyError> {
+    if layout == MultitrackType::OneTrack {
+        return Ok(Cursor::new(body.rest()));
+    }
+    let size = body.u24("sizeOfTrack")? as usize;
+    let (offset, left) = (body.at(), body.left());
+    let payload = body.bytes(size, "track").map_err(|_| BodyError::TrackSize { offset, track_id, size, left })?;
+    Ok(Cursor::new(payload))
+}
