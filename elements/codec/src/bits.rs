@@ -172,7 +172,7 @@ impl<'a> BitReader<'a> {
     /// # Errors
     /// The position is inside a byte.
     pub fn rest(&self) -> Result<&'a [u8], CodecError> {
-        if self.bit % 8 != 0 {
+        if !self.bit.is_multiple_of(8) {
             return Err(self.invalid("a byte boundary"));
         }
         Ok(self.data.get(self.bit / 8..).unwrap_or_default())
@@ -213,7 +213,7 @@ impl BitWriter {
     pub fn u(&mut self, value: u64, n: u32) {
         for shift in (0..n.min(64)).rev() {
             let bit = u8::from(value >> shift & 1 == 1);
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             if let Some(last) = self.bytes.last_mut() {

@@ -2,6 +2,8 @@
 
 pub mod bits;
 pub mod error;
+pub mod h264;
 pub mod nal;
+mod video;
 
 pub use error::{CodecError, ErrorKind};

@@ -1,0 +1,71 @@
+//! Test media beside the workspace, and what the manifest says of them.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::path::PathBuf;
+
+/// The media folder: `MILLSTREAM_MEDIA`, or `../shared/media` beside an enclosing folder of this crate.
+pub(crate) fn media_dir() -> Option<PathBuf> {
+    let set = std::env::var_os("MILLSTREAM_MEDIA").map(PathBuf::from);
+    let near = || {
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        here.ancestors().map(|dir| dir.join("../shared/media")).find(|dir| dir.is_dir())
+    };
+    let found = set.or_else(near);
+    if found.is_none() {
+        println!("no media folder: this test runs on fewer files");
+    }
+    found
+}
+
+/// A media file's bytes, when the media folder is there.
+pub(crate) fn media(name: &str) -> Option<Vec<u8>> {
+    let dir = media_dir()?;
+    Some(std::fs::read(dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+/// Rows of the manifest: file, and libavformat 62's packet count of the first stream with the given codec.
+pub(crate) fn counts(codec: &str) -> Vec<(String, usize)> {
+    let Some(manifest) = media("MANIFEST.tsv") else { return Vec::new() };
+    let manifest = String::from_utf8(manifest).unwrap();
+    manifest
+        .lines()
+        .filter_map(|line| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let stream = columns.get(7)?.split(' ').find(|part| part.contains(&format!(":{codec}:")))?;
+            let count = stream.trim_end_matches(';').rsplit(':').next()?.parse().ok()?;
+            Some((columns[0].to_owned(), count))
+        })
+        .collect()
+}
+
+/// All files of a folder whose name begins with `prefix`.
+pub(crate) fn files(folder: &str, prefix: &str) -> Vec<Vec<u8>> {
+    let Some(dir) = media_dir() else { return Vec::new() };
+    let entries = std::fs::read_dir(dir.join(folder)).unwrap().map(|entry| entry.unwrap());
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    named.map(|entry| std::fs::read(entry.path()).unwrap()).collect()
+}
+
+/// The bodies of all boxes of this type in an MP4 file, found by their name: enough for test input.
+pub(crate) fn boxes(file: &[u8], kind: &[u8; 4]) -> Vec<Vec<u8>> {
+    let found = (4..file.len().saturating_sub(4)).filter(|at| file[*at..].starts_with(kind));
+    found
+        .filter_map(|at| {
+            let size = u32::from_be_bytes(file[at - 4..at].try_into().ok()?) as usize;
+            Some(file.get(at + 4..(at - 4).checked_add(size)?)?.to_vec())
+        })
+        .collect()
+}
+
+/// Runs `parse` on each file of the fuzz corpus, on every prefix of the short ones, and with one byte changed.
+pub(crate) fn torture(prefix: &str, parse: impl Fn(&[u8])) {
+    for data in files("fuzz_codec", prefix) {
+        parse(&data);
+        for end in 0..data.len().min(200) {
+            parse(&data[..end]);
+            let mut changed = data.clone();
+            changed[end] ^= 0x55;
+            parse(&changed);
+        }
+    }
+}
