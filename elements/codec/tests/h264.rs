@@ -1,4 +1,5 @@
 //! H.264 against elementary streams that other encoders made and libavformat counted.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -172,5 +173,15 @@ proptest! {
             data[at] = value;
         }
         split(&data, 1500);
+    }
+}
+
+#[test]
+fn ts_8_access_units_of_transport_streams() {
+    for (name, count) in common::counts("h264") {
+        if name.starts_with("gen/") && name.ends_with(".ts") {
+            let stream = common::ts_payloads(&common::media(&name).unwrap(), 0xe0..=0xef).concat();
+            assert_eq!(split(&stream, 4000).0.len(), count, "{name}");
+        }
     }
 }

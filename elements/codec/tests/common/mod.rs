@@ -1,5 +1,5 @@
 //! Test media beside the workspace, and what the manifest says of them.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, clippy::print_stdout, reason = "each test binary uses a part; the notice is for people")]
 
 use std::path::PathBuf;
 
@@ -68,4 +68,29 @@ pub(crate) fn torture(prefix: &str, parse: impl Fn(&[u8])) {
             parse(&changed);
         }
     }
+}
+
+/// The PES payloads of the first elementary stream of a TS file whose PES stream id is in `ids`: a reader just good
+/// enough for undamaged test files (188-byte packets, whole PES headers in the first packet).
+pub(crate) fn ts_payloads(file: &[u8], ids: std::ops::RangeInclusive<u8>) -> Vec<Vec<u8>> {
+    let mut pid = None;
+    let mut payloads: Vec<Vec<u8>> = Vec::new();
+    for packet in file.chunks_exact(188).filter(|packet| packet[3] & 0x10 != 0) {
+        let id = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+        let adaptation = if packet[3] & 0x20 != 0 { 1 + usize::from(packet[4]) } else { 0 };
+        let payload = &packet[4 + adaptation..];
+        let begins = packet[1] & 0x40 != 0;
+        if begins && pid.is_none() && payload.starts_with(&[0, 0, 1]) && ids.contains(&payload[3]) {
+            pid = Some(id);
+        }
+        if pid != Some(id) {
+            continue;
+        }
+        if begins {
+            payloads.push(payload[9 + usize::from(payload[8])..].to_vec());
+        } else if let Some(last) = payloads.last_mut() {
+            last.extend_from_slice(payload);
+        }
+    }
+    payloads
 }
