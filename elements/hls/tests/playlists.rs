@@ -1,0 +1,79 @@
+//! Foreign playlists, read by ours; and damaged ones.
+
+mod common;
+
+use millstream_hls::playlist::{MediaPlaylist, PlaylistType, ReadError, read_media_playlist};
+
+fn read(name: &str) -> Option<MediaPlaylist> {
+    let text = String::from_utf8(common::media(name)?).unwrap();
+    Some(read_media_playlist(&text).unwrap_or_else(|e| panic!("{name}: {e}")))
+}
+
+#[test]
+fn hls_2_sequence_numbers_of_foreign_playlists() {
+    let Some(playlist) = read("hls/tsduck-test/test-089.live.m3u8") else { return };
+    assert_eq!((playlist.target_duration(), playlist.media_sequence(), playlist.next_sequence()), (4, 2, 4));
+    assert_eq!(playlist.duration().millis(), 4470 + 2835);
+    assert!(playlist.ended && playlist.independent_segments);
+    let Some(playlist) = read("m3u8/m3u8-parser__disc-sequence.m3u8") else { return };
+    assert_eq!(playlist.discontinuity_sequence(), 3);
+    let discontinuities: Vec<_> = playlist.segments().iter().map(|s| s.discontinuity).collect();
+    assert_eq!(discontinuities, [false, false, true, false]);
+}
+
+#[test]
+fn hls_9_types_and_ends_of_foreign_playlists() {
+    let Some(playlist) = read("gen/hls_ts/index.m3u8") else { return };
+    assert_eq!((playlist.kind, playlist.ended, playlist.segments().len()), (PlaylistType::Vod, true, 5));
+    assert_eq!(playlist.duration().millis(), 9980);
+    let Some(playlist) = read("hls/tsduck-test/test-089.event.m3u8") else { return };
+    assert_eq!(playlist.kind, PlaylistType::Event);
+}
+
+#[test]
+fn hls_6_dates_of_foreign_playlists() {
+    let Some(playlist) = read("m3u8/hls-m3u8__media-playlist-with-program-date-time.m3u8") else { return };
+    let dates: Vec<_> = playlist.segments().iter().map(|s| s.program_date_time.map(|t| t.millis())).collect();
+    // 2018-12-31T09:47:22+08:00
+    assert_eq!(dates, [Some(1_546_220_842_000), None, None, None]);
+}
+
+#[test]
+fn every_playlist_is_read_or_refused_for_a_reason() {
+    let mut media = 0;
+    for (name, bytes) in common::media_below(&["m3u8", "hls", "gen/hls_ts", "gen/hls_fmp4"], "m3u8") {
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let multivariant = ["#EXT-X-STREAM-INF", "#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF"];
+        match read_media_playlist(&text) {
+            Ok(playlist) => {
+                // Each segment is a line that is neither empty nor a tag nor a comment (RFC 8216, section 4.1).
+                let uris = text.lines().filter(|l| !l.trim().is_empty() && !l.trim().starts_with('#')).count();
+                assert_eq!(playlist.segments().len(), uris, "{name}");
+                media += 1;
+            }
+            Err(ReadError::Multivariant { .. }) => assert!(multivariant.iter().any(|t| text.contains(t)), "{name}"),
+            Err(ReadError::NotAPlaylist) => {
+                assert!(!text.starts_with("#EXTM3U\n") && !text.starts_with("#EXTM3U\r"), "{name}")
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    println!("{media} media playlists read");
+}
+
+#[test]
+fn damaged_playlists_never_panic() {
+    let seeds = common::media_below(&["m3u8"], "m3u8");
+    let mut random = common::Random(1);
+    for (_, seed) in &seeds {
+        for _ in 0..20 {
+            let mut bytes = seed.clone();
+            for _ in 0..=random.below(8) {
+                let at = random.below(bytes.len());
+                bytes[at] = b"\n,:=\"@.#-+09Z\xff"[random.below(14)];
+            }
+            bytes.truncate(random.below(bytes.len()) + 1);
+            let _ = read_media_playlist(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}
