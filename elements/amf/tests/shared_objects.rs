@@ -143,7 +143,9 @@ fn rtmp_m10_shared_objects_read_as_expected() {
         let entries = read_body(version, body);
         let Ok(expected) = std::fs::read_to_string(path.with_extension("json")) else { continue };
         let expected: Json = serde_json::from_str(&expected).unwrap();
-        assert_eq!(elements(&entries), simplify(&expected["body"]), "{}", path.display());
+        // Through text, so that both sides have been through the same parser of numbers.
+        let read: Json = serde_json::from_str(&elements(&entries).to_string()).unwrap();
+        assert_eq!(read, simplify(&expected["body"]), "{}", path.display());
         compared += 1;
     }
     assert_eq!(compared, 31);
