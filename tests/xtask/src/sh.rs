@@ -49,7 +49,10 @@ pub(crate) fn on_path(program: &str) -> bool {
 
 /// The command as a person would type it.
 pub(crate) fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    // cargo tells its children its full path.
+    let program = if program.ends_with("bin/cargo") { OsStr::new("cargo") } else { program.as_os_str() };
+    let words = std::iter::once(program).chain(command.get_args());
     words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Require the optional peers too, which are compiled from source
     #[arg(long)]
     all_peers: bool,
-    /// Only tests whose name contains one of these
+    /// Only tests whose names contain one of these
     names: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ fn steps(args: &Args) -> Vec<(&'static str, Command)> {
     let mut doctests = sh::cargo();
     doctests.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
     let mut build = sh::cargo();
-    build.args(["build", "--workspace", "--examples", "--benches"]);
+    build.args(["build", "--workspace", "--bins", "--examples", "--benches"]); // tests start the binaries
     vec![("build", build), ("tests", tests), ("doc tests", doctests)]
 }
 
@@ -100,8 +100,8 @@ fn forward(stream: impl std::io::Read) -> Tally {
 
 /// The counts in a runner's closing line, nothing in any other line. A test that timed out failed.
 fn closing(line: &str) -> Tally {
-    let line = line.trim_start();
-    if !(line.starts_with("Summary [") || line.starts_with("test result:")) {
+    // libtest's own line is never indented, except where nextest quotes the output of a failed test.
+    if !(line.trim_start().starts_with("Summary [") || line.starts_with("test result:")) {
         return Tally::default();
     }
     let count = |word: &str| {
@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(closing(nextest), Tally { passed: 3, failed: 2 });
         let libtest = "test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
         assert_eq!(closing(libtest), Tally { passed: 7, failed: 1 });
+        assert_eq!(closing("    test result: FAILED. 0 passed; 1 failed"), Tally::default());
         assert_eq!(closing("the last 4 passed to us"), Tally::default());
     }
 }
