@@ -4,6 +4,7 @@
 mod common;
 
 use bytes::Bytes;
+use millstream_codec::access_unit::AccessUnit;
 use millstream_codec::h264::*;
 use millstream_codec::nal;
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ fn split(data: &[u8], piece: usize) -> (Vec<AccessUnit>, ParameterSets) {
         }
     }
     units.extend(splitter.finish().unwrap());
-    (units, splitter.parameter_sets().clone())
+    (units, splitter.detector().parameter_sets().clone())
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn baseline_clip_has_the_properties_it_was_made_with() {
     assert!(sps.may_reorder() && sps.frame_mbs_only);
     assert_eq!(sps.vui.unwrap().sar, Some((1, 1)));
     // keyint=30 over 300 frames
-    let keys: Vec<usize> = (0..units.len()).filter(|at| units[*at].is_key_frame(KeyFrameRule::Idr)).collect();
+    let keys: Vec<usize> = (0..units.len()).filter(|at| is_key_frame(&units[*at].nals, KeyFrameRule::Idr)).collect();
     assert_eq!(keys, (0..10).map(|gop| gop * 30).collect::<Vec<_>>());
     // The MP4 of the same stream was written by ffmpeg from the same parameter sets.
     let avcc = &common::boxes(&common::media("gen/h264b_aac48s_10s.mp4").unwrap(), b"avcC")[0];

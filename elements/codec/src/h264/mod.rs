@@ -17,11 +17,9 @@ mod sps;
 
 use bytes::Bytes;
 
-pub use access_unit::{
-    AccessUnit, AccessUnitDetector, AccessUnitSplitter, MAX_ACCESS_UNIT_BYTES, MAX_ACCESS_UNIT_NALS,
-};
+pub use access_unit::{AccessUnitDetector, AccessUnitSplitter};
 pub use avcc::{AvcDecoderConfigurationRecord, AvcExtension};
-pub use parameter_sets::{Change, ParameterSets};
+pub use parameter_sets::ParameterSets;
 pub use pps::{MAX_PPS_ID, Pps};
 pub use sei::{MAX_SEI_MESSAGES, recovery_point};
 pub use slice::{MAX_SLICE_HEADER_BYTES, PictureFields, SliceHeader, SliceType};

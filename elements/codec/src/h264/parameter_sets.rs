@@ -6,27 +6,7 @@ use bytes::Bytes;
 
 use crate::error::CodecError;
 use crate::h264::{AvcDecoderConfigurationRecord, NalType, Pps, Sps};
-
-/// What storing a parameter set changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// The NAL unit is no parameter set.
-    NotASet,
-    /// The very same bytes were known under this id.
-    Same,
-    /// The id was not in use.
-    New,
-    /// The id had other bytes.
-    Changed,
-}
-
-impl Change {
-    /// True when decoders have to be told.
-    #[must_use]
-    pub fn is_news(self) -> bool {
-        matches!(self, Self::New | Self::Changed)
-    }
-}
+use crate::video::Change;
 
 /// A store of SPS and PPS by id. The ids bound its size: 32 and 256 entries.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +93,7 @@ impl ParameterSets {
         }
         let sps = Sps::parse(nal)?;
         self.last_sps = Some(sps.id);
-        Ok(change(self.sps.insert(sps.id, (nal.clone(), sps)).is_some()))
+        Ok(Change::of(self.sps.insert(sps.id, (nal.clone(), sps)).is_some()))
     }
 
     fn insert_pps(&mut self, nal: &Bytes) -> Result<Change, CodecError> {
@@ -121,10 +101,6 @@ impl ParameterSets {
             return Ok(Change::Same);
         }
         let pps = Pps::parse(nal)?;
-        Ok(change(self.pps.insert(pps.id, (nal.clone(), pps)).is_some()))
+        Ok(Change::of(self.pps.insert(pps.id, (nal.clone(), pps)).is_some()))
     }
-}
-
-fn change(replaced: bool) -> Change {
-    if replaced { Change::Changed } else { Change::New }
 }

@@ -174,8 +174,7 @@ impl Sps {
     pub fn frame_rate(&self) -> Option<(u32, u32)> {
         let timing = self.vui?.timing?;
         let (num, den) = (u64::from(timing.time_scale), u64::from(timing.num_units_in_tick) * 2);
-        let divisor = gcd(num, den);
-        Some((u32::try_from(num / divisor).ok()?, u32::try_from(den / divisor).ok()?))
+        crate::video::reduced(num, den)
     }
 
     /// The most frames that precede a frame in decoding order and follow it in output order, as far as it is known:
@@ -348,8 +347,4 @@ fn skip_hrd(reader: &mut BitReader<'_>) -> Result<(), CodecError> {
         reader.skip(1)?; // cbr_flag
     }
     reader.skip(20) // four lengths of five bits
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
