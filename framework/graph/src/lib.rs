@@ -1,5 +1,9 @@
 //! Pipeline text to a checked graph: YAML, launch lines, parameters, diagnostics, schema, drawings.
 
 pub mod diagnostic;
+pub mod doc;
+pub mod launch;
+pub mod params;
+pub mod pipeline;
 pub mod source;
 pub mod yaml;

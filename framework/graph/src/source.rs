@@ -142,19 +142,19 @@ impl SpanMap {
             while rest.next_if(|(_, c)| *c != '\n').is_some() {}
         }
         let mut offsets = Vec::with_capacity(text.len().saturating_add(1));
+        let mut in_space = false;
         for wanted in text.chars() {
-            let found = loop {
-                let (at, c) = rest.next()?;
-                if c == wanted || (wanted.is_whitespace() && c.is_whitespace()) {
-                    break at;
-                }
-                if !c.is_whitespace() && !matches!(c, '\\' | '"' | '\'') {
-                    return None;
-                }
-            };
-            if wanted.is_whitespace() {
+            if wanted.is_whitespace() && !in_space {
                 while rest.next_if(|(_, c)| c.is_whitespace()).is_some() {}
             }
+            in_space = wanted.is_whitespace();
+            while !in_space && rest.peek().is_some_and(|(_, c)| *c != wanted) {
+                rest.next_if(|(_, c)| c.is_whitespace() || matches!(c, '\\' | '"' | '\''))?;
+            }
+            let found = match in_space {
+                true => rest.peek().map_or(raw.len(), |(at, _)| *at),
+                false => rest.next()?.0,
+            };
             let at = span.start.saturating_add(clamp(found));
             offsets.extend((0..clamp(wanted.len_utf8())).map(|byte| at.saturating_add(byte)));
         }

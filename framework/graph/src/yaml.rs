@@ -31,7 +31,7 @@ pub fn parse(source: &SourceText, diagnostics: &mut Diagnostics) -> Option<Node>
             Err(error) => Err(builder.syntax(&error)),
         };
         if let Err(fatal) = result {
-            builder.diagnostics.push(fatal);
+            builder.diagnostics.push(*fatal);
             return None;
         }
     }
@@ -60,7 +60,8 @@ struct Builder<'a> {
     documents: usize,
 }
 
-type Fatal = Diagnostic;
+/// What ends the reading.
+type Fatal = Box<Diagnostic>;
 
 impl<'a> Builder<'a> {
     fn new(source: &'a SourceText, diagnostics: &'a mut Diagnostics) -> Self {
@@ -102,9 +103,8 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let message = "a second document begins here";
-        Err(Diagnostic::error(codes::SEVERAL_DOCUMENTS, message)
-            .at(span, "")
-            .hint("put the second pipeline into a file of its own"))
+        let d = Diagnostic::error(codes::SEVERAL_DOCUMENTS, message).at(span, "");
+        Err(Box::new(d.hint("put the second pipeline into a file of its own")))
     }
 
     fn refuse(&mut self, anchor: usize, tag: bool, span: Span) {
@@ -122,6 +122,7 @@ impl<'a> Builder<'a> {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Result<(), Fatal> {
         let quoted = style != ScalarStyle::Plain;
+        let span = Span::new(span.start, self.trimmed(span.start, span.end));
         // The null forms of the core schema (YAML 1.2.2, section 10.3.2).
         let null = !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL");
         let is_value = !matches!(self.stack.last(), Some(Frame { kind: FrameKind::Map { key: None, .. }, .. }));
@@ -138,7 +139,7 @@ impl<'a> Builder<'a> {
         }
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("the text is nested more than {MAX_DEPTH} deep");
-            return Err(Diagnostic::error(codes::TOO_DEEP, message).at(Span::at(span.start), ""));
+            return Err(Box::new(Diagnostic::error(codes::TOO_DEEP, message).at(Span::at(span.start), "")));
         }
         self.stack.push(Frame { start: span.start, kind });
         Ok(())
@@ -157,15 +158,21 @@ impl<'a> Builder<'a> {
             }
         };
         // A block ends where its last value does; only the end of `{ }` and `[ ]` is a character of its own.
-        let end = if span.is_empty() { last.unwrap_or(span.end) } else { span.end };
+        let end = if span.is_empty() { last.unwrap_or(span.end) } else { self.trimmed(frame.start, span.end) };
         self.value(Node { span: Span::new(frame.start, end), kind })
+    }
+
+    /// The end without the white space that the parser counts to a closing bracket or quote.
+    fn trimmed(&self, start: u32, end: u32) -> u32 {
+        let text = self.source.slice(Span::new(start, end));
+        Span::of(0, (start as usize).saturating_add(text.trim_end().len())).end
     }
 
     fn value(&mut self, node: Node) -> Result<(), Fatal> {
         self.nodes = self.nodes.saturating_add(1);
         if self.nodes > MAX_NODES {
             let message = format!("the text has more than {MAX_NODES} values");
-            return Err(Diagnostic::error(codes::TOO_MANY_NODES, message).at(Span::at(node.span.start), ""));
+            return Err(Box::new(Diagnostic::error(codes::TOO_MANY_NODES, message).at(Span::at(node.span.start), "")));
         }
         match self.stack.last_mut() {
             None => self.root = Some(node),
@@ -191,10 +198,10 @@ impl<'a> Builder<'a> {
 
     fn complex_key(&self, span: Span) -> Fatal {
         let d = Diagnostic::error(codes::COMPLEX_KEY, "a key must be plain text").at(span, "");
-        match self.unquoted_param(span.start) {
+        Box::new(match self.unquoted_param(span.start) {
             true => d.hint("put quotes around `${…}`: \"${name}\""),
             false => d.hint("write `key: value`"),
-        }
+        })
     }
 
     fn syntax(&self, error: &ScanError) -> Fatal {
@@ -202,11 +209,11 @@ impl<'a> Builder<'a> {
         let info = error.info();
         let d = Diagnostic::error(codes::YAML_SYNTAX, format!("this is not YAML: {info}"))
             .at(Span::new(at, at.saturating_add(1)), "");
-        match syntax_hint(info) {
+        Box::new(match syntax_hint(info) {
             _ if self.unquoted_param(at) => d.hint("put quotes around `${…}` inside `{ }` and `[ ]`: \"${name}\""),
             Some(hint) => d.hint(hint),
             None => d,
-        }
+        })
     }
 
     /// Whether the line of `offset` has a `${` that is not in quotes.
