@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream_codec::fuzz::h264(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream_fuzz::codec::h264(data));

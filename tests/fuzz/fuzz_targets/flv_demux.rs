@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream_flv::fuzz::demux(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream_fuzz::flv::demux(data));

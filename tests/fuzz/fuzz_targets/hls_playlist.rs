@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream_hls::fuzz::playlist(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream_fuzz::text::hls_playlist(data));

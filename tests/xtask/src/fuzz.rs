@@ -55,7 +55,7 @@ fn one(target: &str, seconds: u64) -> Result<()> {
 
 /// Folders of inputs to start from; libFuzzer reads them and writes new finds to the corpus only.
 fn seeds() -> Vec<PathBuf> {
-    let media = std::env::var_os("MILLSTREAM_MEDIA").map_or_else(|| sh::root().join("../shared/media"), PathBuf::from);
+    let media = sh::media();
     let shared = ["fuzz_codec", "fuzz_mpegts", "broken", "flv", "ts"].map(|name| media.join(name));
     let own = [sh::root().join("tests/fuzz/seeds")];
     own.into_iter().chain(shared).filter(|folder| folder.is_dir()).collect()

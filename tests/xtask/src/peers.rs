@@ -53,7 +53,7 @@ fn parse(line: &'static str) -> Result<Peer> {
 
 /// The folder of everything that is not installed system-wide.
 pub(crate) fn folder() -> PathBuf {
-    sh::target_dir().join("peers")
+    sh::root().join("target/peers")
 }
 
 impl Peer {

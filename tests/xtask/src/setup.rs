@@ -2,7 +2,7 @@
 
 use crate::peers::{self, How, Peer};
 use crate::sh;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ pub(crate) fn ensure(optional: bool, install: bool) -> Result<()> {
         for how in [How::Apt, How::Pip, How::Npm, How::Cargo] {
             bring(how, &absent(&wanted, how))?;
         }
+        link_newer_ffmpeg()?;
     }
     let missing: Vec<Peer> = wanted.iter().copied().filter(|peer| !peer.is_here()).collect();
     if !missing.is_empty() {
@@ -36,6 +37,25 @@ pub(crate) fn ensure(optional: bool, install: bool) -> Result<()> {
     }
     eprintln!("peers: all {} are here ({:.1} s)", wanted.len(), started.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// The newer ffmpeg lies deep in a package under a name with its version: `venv/bin/ffmpeg9` leads to it.
+fn link_newer_ffmpeg() -> Result<()> {
+    let bin = peers::folder().join("venv/bin");
+    let link = bin.join("ffmpeg9");
+    if link.exists() {
+        return Ok(());
+    }
+    let code = "import imageio_ffmpeg as i; print(i.get_ffmpeg_exe(), end='')";
+    let output = Command::new(bin.join("python")).args(["-c", code]).output().context("the venv has no python")?;
+    let program = String::from_utf8(output.stdout)?;
+    if program.is_empty() {
+        bail!("imageio-ffmpeg names no program: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    if link.is_symlink() {
+        std::fs::remove_file(&link)?; // it led to the program of an earlier version
+    }
+    std::os::unix::fs::symlink(program, &link).with_context(|| format!("cannot create {}", link.display()))
 }
 
 fn absent(wanted: &[Peer], how: How) -> Vec<Peer> {

@@ -17,6 +17,13 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// The shared media set: named by `MILLSTREAM_MEDIA`, or beside the workspace or further up. It need not be there.
+pub(crate) fn media() -> PathBuf {
+    let near = || root().ancestors().map(|up| up.join("shared/media")).find(|folder| folder.is_dir());
+    let named = std::env::var_os("MILLSTREAM_MEDIA").map(PathBuf::from);
+    named.or_else(near).unwrap_or_else(|| root().join("shared/media"))
+}
+
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

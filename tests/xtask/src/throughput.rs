@@ -44,6 +44,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The 1080p clip of the shared media set, if it stands beside the workspace.
 fn clip() -> Option<PathBuf> {
-    let media = std::env::var_os("MILLSTREAM_MEDIA").map_or_else(|| sh::root().join("../shared/media"), PathBuf::from);
+    let media = sh::media();
     Some(media.join("gen/h264_1080p_aac_5s.flv")).filter(|clip| clip.is_file())
 }
