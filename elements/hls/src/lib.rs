@@ -17,3 +17,5 @@
 //! [`Env`](millstream_core::Env).
 
 pub mod playlist;
+pub mod segmenter;
+pub mod window;

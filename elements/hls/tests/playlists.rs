@@ -5,7 +5,7 @@ mod common;
 use millstream_hls::playlist::{MediaPlaylist, PlaylistType, ReadError, read_media_playlist};
 
 fn read(name: &str) -> Option<MediaPlaylist> {
-    let text = String::from_utf8(common::media(name)?).unwrap();
+    let text = String::from_utf8(common::media(name)?).expect("playlists are UTF-8");
     Some(read_media_playlist(&text).unwrap_or_else(|e| panic!("{name}: {e}")))
 }
 
