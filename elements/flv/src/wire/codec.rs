@@ -70,6 +70,29 @@ pub enum AudioCodec {
 }
 
 impl AudioCodec {
+    /// A name for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PcmPlatform => "PCM (platform endian)",
+            Self::Adpcm => "ADPCM",
+            Self::Mp3 => "MP3",
+            Self::PcmLe => "PCM",
+            Self::Nellymoser16k => "Nellymoser 16 kHz",
+            Self::Nellymoser8k => "Nellymoser 8 kHz",
+            Self::Nellymoser => "Nellymoser",
+            Self::ALaw => "G.711 A-law",
+            Self::MuLaw => "G.711 mu-law",
+            Self::Aac => "AAC",
+            Self::Speex => "Speex",
+            Self::Mp3At8k => "MP3 8 kHz",
+            Self::Native => "device-specific sound",
+            Self::Ac3 => "AC-3",
+            Self::Eac3 => "E-AC-3",
+            Self::Opus => "Opus",
+            Self::Flac => "FLAC",
+        }
+    }
+
     /// The codec of a legacy `SoundFormat` (0-15). 9 is the extended header, 12 and 13 are reserved.
     pub fn from_sound_format(id: u8) -> Option<Self> {
         Some(match id {
@@ -108,6 +131,16 @@ impl AudioCodec {
             Self::Native => 15,
             Self::Ac3 | Self::Eac3 | Self::Opus | Self::Flac => return None,
         })
+    }
+
+    /// The codec of an `audiocodecid` of `onMetaData`: a legacy number or a FourCC as a number.
+    pub fn from_metadata_id(id: u32) -> Option<Self> {
+        u8::try_from(id).ok().map_or_else(|| Self::from_fourcc(FourCc::from_u32(id)), Self::from_sound_format)
+    }
+
+    /// The `audiocodecid` of `onMetaData`: the legacy number where there is one, else the FourCC.
+    pub fn metadata_id(self) -> Option<u32> {
+        self.sound_format().map(u32::from).or_else(|| self.fourcc().map(FourCc::to_u32))
     }
 
     /// The codec of an `AudioFourCc`.
@@ -168,6 +201,23 @@ pub enum VideoCodec {
 pub(super) const CODEC_ID_HEVC_ALIAS: u8 = 12;
 
 impl VideoCodec {
+    /// A name for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SorensonH263 => "Sorenson H.263",
+            Self::Screen => "Screen video",
+            Self::Vp6 => "VP6",
+            Self::Vp6Alpha => "VP6 with alpha",
+            Self::ScreenV2 => "Screen video 2",
+            Self::H264 => "H.264",
+            Self::Hevc => "HEVC",
+            Self::Vp8 => "VP8",
+            Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
+            Self::Vvc => "VVC",
+        }
+    }
+
     /// The codec of a legacy `CodecID` (0-15), the alias 12 for HEVC included.
     pub fn from_codec_id(id: u8) -> Option<Self> {
         Some(match id {
@@ -193,6 +243,16 @@ impl VideoCodec {
             Self::H264 => 7,
             Self::Hevc | Self::Vp8 | Self::Vp9 | Self::Av1 | Self::Vvc => return None,
         })
+    }
+
+    /// The codec of a `videocodecid` of `onMetaData`: a legacy number or a FourCC as a number.
+    pub fn from_metadata_id(id: u32) -> Option<Self> {
+        u8::try_from(id).ok().map_or_else(|| Self::from_fourcc(FourCc::from_u32(id)), Self::from_codec_id)
+    }
+
+    /// The `videocodecid` of `onMetaData`: the legacy number where there is one, else the FourCC.
+    pub fn metadata_id(self) -> Option<u32> {
+        self.codec_id().map(u32::from).or_else(|| self.fourcc().map(FourCc::to_u32))
     }
 
     /// The codec of a `VideoFourCc`.
@@ -235,6 +295,9 @@ mod tests {
     fn ert_9_fourcc_as_number_is_big_endian() {
         assert_eq!(FourCc(*b"av01").to_u32(), 1_635_135_537);
         assert_eq!(FourCc::from_u32(1_332_770_163), FourCc(*b"Opus"));
+        assert_eq!(VideoCodec::from_metadata_id(1_635_135_537), Some(VideoCodec::Av1));
+        assert_eq!(AudioCodec::Opus.metadata_id(), Some(1_332_770_163));
+        assert_eq!((VideoCodec::H264.metadata_id(), AudioCodec::Aac.metadata_id()), (Some(7), Some(10)));
     }
 
     #[test]

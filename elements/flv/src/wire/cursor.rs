@@ -35,6 +35,10 @@ impl Cursor {
         Ok(u16::from_be_bytes(self.array(expected)?))
     }
 
+    pub(super) fn u32(&mut self, expected: &'static str) -> Result<u32, BodyError> {
+        Ok(u32::from_be_bytes(self.array(expected)?))
+    }
+
     pub(super) fn u24(&mut self, expected: &'static str) -> Result<u32, BodyError> {
         let [a, b, c] = self.array(expected)?;
         Ok(u32::from_be_bytes([0, a, b, c]))

@@ -64,3 +64,30 @@ pub enum BodyError {
         size: usize,
     },
 }
+
+/// A packet that no tag body can express.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The codec has no FourCC, which the extended header, another track than 0 or a nanosecond offset needs.
+    #[error("{codec} has no FourCC, which {needed_for} needs")]
+    NoFourCc {
+        /// Name of the codec.
+        codec: &'static str,
+        /// What asked for the extended header.
+        needed_for: &'static str,
+    },
+    /// The medium has no packets of this kind.
+    #[error("{medium} has no {kind} packets")]
+    Kind {
+        /// `audio` or `video`.
+        medium: &'static str,
+        /// The kind.
+        kind: &'static str,
+    },
+    /// A body of more than 2^24 - 1 bytes, which `DataSize` cannot say.
+    #[error("a tag body of {size} bytes; 16777215 is the most")]
+    TooLarge {
+        /// Size of the body in bytes.
+        size: usize,
+    },
+}

@@ -1,8 +1,10 @@
 //! Multitrack bodies: several tracks in one tag (Enhanced RTMP v2, "Multitrack Streaming via Enhanced RTMP").
 
+use bytes::BufMut;
+
 use super::codec::FourCc;
 use super::cursor::Cursor;
-use super::error::BodyError;
+use super::error::{BodyError, EncodeError};
 
 /// `AvMultitrackType`: how the tracks of a body are laid out.
 ///
@@ -88,4 +90,33 @@ fn read_payload(layout: MultitrackType, track_id: u8, body: &mut Cursor) -> Resu
     let (offset, left) = (body.at(), body.left());
     let payload = body.bytes(size, "track").map_err(|_| BodyError::TrackSize { offset, track_id, size, left })?;
     Ok(Cursor::new(payload))
+}
+
+/// Appends what stands between the multitrack byte and the payload of a single track.
+pub(super) fn write_one_track(fourcc: FourCc, track_id: u8, out: &mut impl BufMut) {
+    out.put_slice(&fourcc.0);
+    out.put_u8(track_id);
+}
+
+/// Appends what stands ahead of one of many tracks' payload of `size` bytes (24 bits).
+pub(super) fn write_track(layout: MultitrackType, fourcc: FourCc, track_id: u8, size: u32, out: &mut impl BufMut) {
+    if layout == MultitrackType::ManyTracksManyCodecs {
+        out.put_slice(&fourcc.0);
+    }
+    let [_, a, b, c] = size.to_be_bytes();
+    out.put_slice(&[track_id, a, b, c]);
+}
+
+/// A payload size as the 24-bit field takes it.
+pub(super) fn size24(size: usize) -> Result<u32, EncodeError> {
+    u32::try_from(size).ok().filter(|size| *size < 1 << 24).ok_or(EncodeError::TooLarge { size })
+}
+
+/// The densest layout for tracks of these codecs.
+pub(super) fn layout_of(fourccs: &[FourCc]) -> MultitrackType {
+    match fourccs {
+        [_] => MultitrackType::OneTrack,
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => MultitrackType::ManyTracks,
+        _ => MultitrackType::ManyTracksManyCodecs,
+    }
 }

@@ -29,6 +29,40 @@ pub enum PacketKind {
     Mpeg2TsConfig,
 }
 
+impl PacketKind {
+    /// A name for messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Config => "configuration",
+            Self::Frame { .. } => "frame",
+            Self::End => "end of sequence",
+            Self::Metadata => "metadata",
+            Self::MultichannelConfig => "multichannel configuration",
+            Self::Mpeg2TsConfig => "MPEG-2 TS configuration",
+        }
+    }
+
+    /// The nanosecond offset of a frame, else 0.
+    pub(super) fn nano_offset(self) -> u32 {
+        match self {
+            Self::Frame { nano_offset, .. } => nano_offset,
+            _ => 0,
+        }
+    }
+}
+
+/// Which header a writer puts ahead of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeaderForm {
+    /// The legacy header where it can express the packet, else the extended one.
+    #[default]
+    Auto,
+    /// The extended header for every codec with a FourCC; the legacy one for the others.
+    Extended,
+    /// As [`HeaderForm::Auto`], but HEVC in the unofficial legacy form with codec id 12.
+    HevcAlias,
+}
+
 /// A packet of one track inside a tag body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackPacket<C> {

@@ -1,13 +1,13 @@
 //! Video tag bodies: the legacy header (FLV 10.1 E.4.3) and the extended one (Enhanced RTMP v2, "Enhanced Video").
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
-use super::codec::VideoCodec;
-use super::cursor::Cursor;
-use super::error::BodyError;
+use super::codec::{CODEC_ID_HEVC_ALIAS, VideoCodec};
+use super::cursor::{Cursor, i24_bytes};
+use super::error::{BodyError, EncodeError};
 use super::modex;
 use super::multitrack::{self, MultitrackType};
-use super::packet::{PacketKind, Packets, TrackPacket};
+use super::packet::{HeaderForm, PacketKind, Packets, TrackPacket};
 
 /// Top bit of the first byte: extended header.
 pub(super) const EX_HEADER: u8 = 0x80;
@@ -163,4 +163,264 @@ fn is_key(frame_type: u8) -> bool {
 fn command(mut body: Cursor) -> Result<VideoTag, BodyError> {
     let command = VideoCommand::from_u8(body.u8("VideoCommand")?);
     Ok(VideoTag { command: Some(command), ..VideoTag::default() })
+}
+
+/// Appends the bytes of a video tag body that stand ahead of the payload.
+///
+/// Legacy codecs of track 0 get the legacy header; all else gets the extended one, with a ModEx block if there is a nanosecond
+/// offset and a OneTrack multitrack header if `track_id` is not 0. Composition times are clamped to 24 bits.
+///
+/// # Errors
+/// [`EncodeError`] if neither header can express the packet.
+pub fn write_video_header(
+    track_id: u8,
+    codec: VideoCodec,
+    kind: PacketKind,
+    form: HeaderForm,
+    out: &mut impl BufMut,
+) -> Result<(), EncodeError> {
+    let legacy_id = match (form, codec) {
+        (HeaderForm::HevcAlias, VideoCodec::Hevc) => Some(CODEC_ID_HEVC_ALIAS),
+        (HeaderForm::Extended, _) if codec.fourcc().is_some() => None,
+        _ => codec.codec_id(),
+    };
+    let legacy_kind = matches!(kind, PacketKind::Config | PacketKind::Frame { .. } | PacketKind::End);
+    if let (Some(id), true) = (legacy_id, track_id == 0 && kind.nano_offset() == 0 && legacy_kind) {
+        return write_legacy(id, kind, out);
+    }
+    write_extended(track_id, codec, kind, out)
+}
+
+fn write_legacy(id: u8, kind: PacketKind, out: &mut impl BufMut) -> Result<(), EncodeError> {
+    let timed = matches!(VideoCodec::from_codec_id(id), Some(VideoCodec::H264 | VideoCodec::Hevc));
+    match kind {
+        PacketKind::Frame { key, composition_time_ms, .. } => {
+            out.put_u8(frame_type_of(key) << 4 | id);
+            if timed {
+                out.put_u8(1);
+                out.put_slice(&i24_bytes(composition_time_ms));
+            }
+        }
+        PacketKind::Config if timed => out.put_slice(&[frame_type::KEY << 4 | id, 0, 0, 0, 0]),
+        PacketKind::End if timed => out.put_slice(&[frame_type::KEY << 4 | id, 2, 0, 0, 0]),
+        _ => return Err(EncodeError::Kind { medium: "legacy video without H.264", kind: kind.name() }),
+    }
+    Ok(())
+}
+
+fn write_extended(track_id: u8, codec: VideoCodec, kind: PacketKind, out: &mut impl BufMut) -> Result<(), EncodeError> {
+    let needed_for = if track_id == 0 { "the extended header" } else { "another track than 0" };
+    let fourcc = codec.fourcc().ok_or(EncodeError::NoFourCc { codec: codec.name(), needed_for })?;
+    let packet_type = type_of(codec, kind)?;
+    let frame_type = match kind {
+        PacketKind::Frame { key, .. } => frame_type_of(key),
+        _ => frame_type::KEY,
+    };
+    let single = if track_id == 0 { packet_type } else { packet_type::MULTITRACK };
+    let first = EX_HEADER | frame_type << 4;
+    match kind.nano_offset() {
+        0 => out.put_u8(first | single),
+        nano_offset => {
+            out.put_u8(first | modex::PACKET_TYPE_MODEX);
+            modex::write_nano_offset(nano_offset, single, out);
+        }
+    }
+    if track_id == 0 {
+        out.put_slice(&fourcc.0);
+    } else {
+        out.put_u8(MultitrackType::OneTrack.nibble() << 4 | packet_type);
+        multitrack::write_one_track(fourcc, track_id, out);
+    }
+    if let (packet_type::CODED_FRAMES, true, PacketKind::Frame { composition_time_ms, .. }) =
+        (packet_type, codec.has_composition_time(), kind)
+    {
+        out.put_slice(&i24_bytes(composition_time_ms));
+    }
+    Ok(())
+}
+
+/// Appends a body with packets of several tracks, which must be of one kind and share their key flag; payloads are copied.
+///
+/// # Errors
+/// [`EncodeError`] if a codec has no FourCC, kinds differ or a payload is too large.
+pub fn write_video_tracks(packets: &[TrackPacket<VideoCodec>], out: &mut impl BufMut) -> Result<(), EncodeError> {
+    let Some(first) = packets.first() else { return Ok(()) };
+    // One packet type serves all tracks: with composition times, unless all are zero.
+    let types = packets.iter().map(|packet| type_of(packet.codec, packet.kind)).collect::<Result<Vec<_>, _>>()?;
+    let plain = packet_type::CODED_FRAMES_X;
+    let packet_type = types.iter().copied().find(|packet_type| *packet_type != plain).unwrap_or(plain);
+    let mut fourccs = Vec::with_capacity(packets.len());
+    for (packet, own_type) in packets.iter().zip(&types) {
+        let same = *own_type == packet_type || *own_type == plain && packet_type == packet_type::CODED_FRAMES;
+        if !same
+            || is_frame_key(packet.kind) != is_frame_key(first.kind)
+            || packet.kind.nano_offset() != first.kind.nano_offset()
+        {
+            return Err(EncodeError::Kind { medium: "a multitrack body", kind: packet.kind.name() });
+        }
+        let missing = EncodeError::NoFourCc { codec: packet.codec.name(), needed_for: "multitrack" };
+        fourccs.push(packet.codec.fourcc().ok_or(missing)?);
+    }
+    let layout = multitrack::layout_of(&fourccs);
+    let first_byte = EX_HEADER | frame_type_of(is_frame_key(first.kind).unwrap_or(true)) << 4;
+    match first.kind.nano_offset() {
+        0 => out.put_u8(first_byte | packet_type::MULTITRACK),
+        nano_offset => {
+            out.put_u8(first_byte | modex::PACKET_TYPE_MODEX);
+            modex::write_nano_offset(nano_offset, packet_type::MULTITRACK, out);
+        }
+    }
+    out.put_u8(layout.nibble() << 4 | packet_type);
+    if layout != MultitrackType::ManyTracksManyCodecs {
+        out.put_slice(&fourccs[0].0);
+    }
+    for (packet, fourcc) in packets.iter().zip(fourccs) {
+        let time = match packet.kind {
+            PacketKind::Frame { composition_time_ms, .. }
+                if packet_type == packet_type::CODED_FRAMES && packet.codec.has_composition_time() =>
+            {
+                Some(i24_bytes(composition_time_ms))
+            }
+            _ => None,
+        };
+        if layout == MultitrackType::OneTrack {
+            out.put_u8(packet.track_id);
+        } else {
+            let size = multitrack::size24(packet.payload.len() + time.map_or(0, |time| time.len()))?;
+            multitrack::write_track(layout, fourcc, packet.track_id, size, out);
+        }
+        out.put_slice(time.as_ref().map_or(&[], |time| time));
+        out.put_slice(&packet.payload);
+    }
+    Ok(())
+}
+
+/// Whether a frame is a key frame; nothing for other packets.
+fn is_frame_key(kind: PacketKind) -> Option<bool> {
+    match kind {
+        PacketKind::Frame { key, .. } => Some(key),
+        _ => None,
+    }
+}
+
+fn frame_type_of(key: bool) -> u8 {
+    if key { frame_type::KEY } else { frame_type::INTER }
+}
+
+/// The shortest packet type: a composition time of zero is left out.
+fn type_of(codec: VideoCodec, kind: PacketKind) -> Result<u8, EncodeError> {
+    Ok(match kind {
+        PacketKind::Config => packet_type::SEQUENCE_START,
+        PacketKind::Frame { composition_time_ms: 0, .. } if codec.has_composition_time() => packet_type::CODED_FRAMES_X,
+        PacketKind::Frame { .. } => packet_type::CODED_FRAMES,
+        PacketKind::End => packet_type::SEQUENCE_END,
+        PacketKind::Metadata => packet_type::METADATA,
+        PacketKind::Mpeg2TsConfig => packet_type::MPEG2TS_SEQUENCE_START,
+        PacketKind::MultichannelConfig => return Err(EncodeError::Kind { medium: "video", kind: kind.name() }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{BodyError, FourCc};
+
+    fn parse(bytes: &[u8]) -> Result<VideoTag, BodyError> {
+        parse_video(&Bytes::copy_from_slice(bytes))
+    }
+
+    fn one(bytes: &[u8]) -> TrackPacket<VideoCodec> {
+        let tag = parse(bytes).unwrap();
+        assert_eq!(tag.packets.len(), 1);
+        tag.packets[0].clone()
+    }
+
+    fn frame(key: bool, composition_time_ms: i32) -> PacketKind {
+        PacketKind::Frame { key, composition_time_ms, nano_offset: 0 }
+    }
+
+    #[test]
+    fn flv_4_avc_packets_and_signed_composition_time() {
+        assert_eq!(one(&[0x17, 0, 0, 0, 0, 1, 0x64]).kind, PacketKind::Config);
+        let packet = one(&[0x27, 1, 0xFF, 0xFF, 0xD8, 9]);
+        assert_eq!((packet.kind, &packet.payload[..]), (frame(false, -40), &[9][..]));
+        assert_eq!(one(&[0x17, 1, 0x7F, 0xFF, 0xFF]).kind, frame(true, 0x7F_FFFF));
+        assert_eq!(one(&[0x17, 2]).kind, PacketKind::End);
+        assert_eq!(one(&[0x17, 2, 0, 0, 0]).payload.len(), 0);
+        assert!(matches!(parse(&[0x17, 1, 0, 0]), Err(BodyError::Truncated { offset: 2, .. })));
+        assert_eq!(parse(&[0x18, 1]), Err(BodyError::CodecId(8)));
+    }
+
+    #[test]
+    fn flv_4_flash_codecs_and_command_frames() {
+        assert_eq!(one(&[0x12, 7, 7]).codec, VideoCodec::SorensonH263);
+        assert_eq!(one(&[0x34, 7]).kind, frame(false, 0));
+        assert_eq!(one(&[0x13, 7]).codec, VideoCodec::Screen);
+        assert_eq!(parse(&[0x57, 0]).unwrap().command, Some(VideoCommand::StartSeek));
+    }
+
+    #[test]
+    fn ert_12_hevc_alias_reads_and_is_written_on_request_only() {
+        let tag = parse(&[0x1C, 1, 0, 0, 5, 9]).unwrap();
+        assert!(tag.hevc_alias);
+        assert_eq!((tag.packets[0].codec, tag.packets[0].kind), (VideoCodec::Hevc, frame(true, 5)));
+        let mut out = Vec::new();
+        write_video_header(0, VideoCodec::Hevc, frame(true, 5), HeaderForm::HevcAlias, &mut out).unwrap();
+        assert_eq!(out, [0x1C, 1, 0, 0, 5]);
+        out.clear();
+        write_video_header(0, VideoCodec::Hevc, frame(true, 5), HeaderForm::Auto, &mut out).unwrap();
+        assert_eq!(out, b"\x91hvc1\0\0\x05");
+    }
+
+    #[test]
+    fn ert_3_extended_packet_types() {
+        assert_eq!(one(b"\x90hvc1c").kind, PacketKind::Config);
+        assert_eq!(one(b"\x92hvc1").kind, PacketKind::End);
+        assert_eq!(one(b"\xd4hvc1x").kind, PacketKind::Metadata, "frame type 5 is ignored with metadata");
+        assert_eq!(one(b"\x95av01x").kind, PacketKind::Mpeg2TsConfig);
+        assert_eq!(parse(b"\x98av01x"), Err(BodyError::PacketType(8)));
+        assert_eq!(parse(b"\x91zzzz"), Err(BodyError::FourCc(FourCc(*b"zzzz"))));
+        for fourcc in [b"vp08", b"vp09", b"av01", b"avc1", b"hvc1", b"vvc1"] {
+            assert_eq!(one(&[&[0x90][..], fourcc].concat()).codec.fourcc(), Some(FourCc(*fourcc)));
+        }
+    }
+
+    #[test]
+    fn ert_4_composition_time_only_in_coded_frames_of_nal_codecs() {
+        for fourcc in [b"avc1", b"hvc1", b"vvc1"] {
+            let packet = one(&[&[0xA1][..], fourcc, &[0xFF, 0xFF, 0xFE, 7]].concat());
+            assert_eq!((packet.kind, &packet.payload[..]), (frame(false, -2), &[7][..]));
+            let packet = one(&[&[0x93][..], fourcc, &[1, 2, 3, 7]].concat());
+            assert_eq!((packet.kind, packet.payload.len()), (frame(true, 0), 4));
+        }
+        for fourcc in [b"vp08", b"vp09", b"av01"] {
+            let packet = one(&[&[0x91][..], fourcc, &[1, 2, 3, 7]].concat());
+            assert_eq!((packet.kind, packet.payload.len()), (frame(true, 0), 4));
+        }
+    }
+
+    #[test]
+    fn ert_5_extended_command_has_no_body() {
+        let tag = parse(&[0xD1, 1]).unwrap();
+        assert_eq!((tag.command, tag.packets.len()), (Some(VideoCommand::EndSeek), 0));
+    }
+
+    #[test]
+    fn ert_6_and_7_modex_ahead_of_multitrack() {
+        let wire = b"\x97\x02\x00\x00\x07\x06\x01hvc1\x03\xff\xff\xffx";
+        let packet = one(wire);
+        assert_eq!((packet.track_id, &packet.payload[..]), (3, &b"x"[..]));
+        assert_eq!(packet.kind, PacketKind::Frame { key: true, composition_time_ms: -1, nano_offset: 7 });
+        let mut out = Vec::new();
+        write_video_header(3, VideoCodec::Hevc, packet.kind, HeaderForm::Auto, &mut out).unwrap();
+        assert_eq!(out, wire[..wire.len() - 1]);
+    }
+
+    #[test]
+    fn ert_7_composition_time_counts_into_the_track_size() {
+        let many = parse(b"\x96\x11avc1\x00\0\0\x04\0\0\x05a\x01\0\0\x03\0\0\x06").unwrap().packets;
+        assert_eq!(many[0].kind, frame(true, 5));
+        assert_eq!((many[1].track_id, many[1].kind, many[1].payload.len()), (1, frame(true, 6), 0));
+        assert!(parse(b"\x96\x11avc1\x00\0\0\x02\0\0").is_err(), "no room for the composition time");
+    }
 }

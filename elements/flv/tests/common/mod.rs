@@ -14,7 +14,7 @@ pub(crate) fn media_dir() -> Option<PathBuf> {
     let found =
         Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|up| up.join("shared/media")).find(|dir| dir.is_dir());
     if found.is_none() {
-        println!("no media folder: this test runs on fewer files");
+        eprintln!("no media folder: this test runs on fewer files");
     }
     found
 }
