@@ -1,5 +1,6 @@
 //! Pipeline text to a checked graph: YAML, launch lines, parameters, diagnostics, schema, drawings.
 
+pub mod convert;
 pub mod diagnostic;
 pub mod doc;
 pub mod launch;
@@ -7,3 +8,7 @@ pub mod params;
 pub mod pipeline;
 pub mod source;
 pub mod yaml;
+
+mod graph;
+
+pub use graph::{Endpoint, Graph, Link, Node, Settings};
