@@ -295,9 +295,12 @@ pub struct QueueLimits {
 /// What a full queue does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Leaky {
-    /// Makes the sender wait.
+    /// Makes the sender wait; behind a fan-out of a live source, [`Leaky::ToKeyframe`] instead, so that one slow
+    /// branch does not hold up the others.
     #[default]
     No,
+    /// Makes the sender wait, always.
+    Lossless,
     /// Leaves out what comes in.
     Upstream,
     /// Leaves out the oldest.

@@ -67,6 +67,11 @@ pub trait Fs: Send + Sync {
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// Length of a file in bytes.
     fn len(&self, path: &Path) -> io::Result<u64>;
+    /// True for what is there and is no regular file, such as a pipe, a device or a directory: it must not be replaced.
+    fn is_special(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
     /// The whole of a small text file; refused above `max` bytes.
     fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
         let mut file = self.open(path)?;

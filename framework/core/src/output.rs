@@ -157,6 +157,12 @@ impl Output {
         &mut self.effects
     }
 
+    /// Runtime side: true when a stream start for this pad is waiting to be delivered.
+    pub fn starts_stream(&self, pad: PadId) -> bool {
+        let starts = |(to, item): &(PadId, Item)| *to == pad && matches!(item, Item::StreamStart(_));
+        self.first.iter().chain(&self.more).any(starts)
+    }
+
     /// Takes all items in order, for tests and for programs that use an element without a runtime.
     pub fn drain(&mut self) -> Vec<(PadId, Item)> {
         self.first.take().into_iter().chain(self.more.drain(..)).collect()

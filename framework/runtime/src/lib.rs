@@ -1,1 +1,119 @@
-//! Runs a checked graph: tasks, links, clock, bus, statistics, shutdown.
+//! Runs a checked graph.
+//!
+//! A [`Runtime`] has the clock, the files and the threads; [`Runtime::start`] turns a
+//! [`millstream_graph::Graph`] into a running [`Pipeline`].
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `plan` | which elements share a task, and where channels are |
+//! | `chain` | runs the elements of one task, without recursion, locks or queues |
+//! | `port` | the channel where tasks meet |
+//! | `driver` | the loop of one task: source, mailbox, timers, full links |
+//! | `pipeline` | start, wait, stop, attach branches, read statistics |
+//! | `clock`, `fs` | the outside: real, and simulated |
+
+mod bus;
+mod chain;
+mod clock;
+mod control;
+mod driver;
+mod fs;
+mod link;
+mod pipeline;
+mod plan;
+mod port;
+mod stats;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use millstream_core::{Env, Fs, Result};
+use millstream_graph::Graph;
+
+pub use bus::Bus;
+pub use pipeline::{CANCEL_LIMIT, DRAIN_LIMIT, Monitor, Pipeline, Stopper, TeardownLimits};
+pub use stats::{DropCount, LinkReport};
+
+/// Clock, files and threads for any number of pipelines.
+pub struct Runtime {
+    tokio: tokio::runtime::Runtime,
+    env: Env,
+    simulated: bool,
+    limits: TeardownLimits,
+}
+
+impl Runtime {
+    /// A runtime on the real clock and the real file system.
+    pub fn new() -> io::Result<Self> {
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+        let seed = clock_seed();
+        let env = Env::new(Arc::new(clock::RealClock::new()), Arc::new(fs::RealFs), seed);
+        Ok(Self { tokio, env, simulated: false, limits: TeardownLimits::default() })
+    }
+
+    /// A simulation: one thread, a clock that jumps to the next deadline when nothing can run, the given files, and
+    /// random numbers from `seed`. The same seed gives the same run.
+    pub fn simulated(seed: u64, fs: Arc<dyn Fs>) -> io::Result<Self> {
+        let clock = clock::VirtualClock::default();
+        let idle = clock.clone();
+        let tokio = tokio::runtime::Builder::new_current_thread().on_thread_park(move || idle.advance()).build()?;
+        let env = Env::new(Arc::new(clock), fs, seed);
+        Ok(Self { tokio, env, simulated: true, limits: TeardownLimits::default() })
+    }
+
+    /// The same with other limits for ending pipelines.
+    pub fn with_teardown_limits(self, limits: TeardownLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The outside, as elements see it.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Builds the elements of a graph and starts them.
+    pub fn start(&self, graph: &Graph) -> Result<Pipeline> {
+        let spawner = Spawner { handle: self.tokio.handle().clone(), simulated: self.simulated };
+        Pipeline::start(graph, self.env.clone(), spawner, self.limits)
+    }
+
+    /// Runs a future of the application on this runtime.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.tokio.block_on(future)
+    }
+
+    /// Starts a graph and waits for its end.
+    pub fn run(&self, graph: &Graph) -> Result<()> {
+        let mut pipeline = self.start(graph)?;
+        self.block_on(pipeline.wait())
+    }
+
+    /// Gives up threads that do not return, so that the process can end.
+    pub fn shut_down(self) {
+        self.tokio.shutdown_background();
+    }
+}
+
+fn clock_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32)
+}
+
+/// Where tasks run.
+#[derive(Clone)]
+pub(crate) struct Spawner {
+    handle: tokio::runtime::Handle,
+    simulated: bool,
+}
+
+impl Spawner {
+    fn spawn(&self, name: &str, thread: bool, body: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        if self.simulated || !thread {
+            self.handle.spawn(body);
+            return Ok(());
+        }
+        let handle = self.handle.clone();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || handle.block_on(body)).map(drop)
+    }
+}

@@ -1,0 +1,569 @@
+//! Fused elements: everything that runs on one task, executed without recursion, locks or queues.
+//!
+//! An item goes all the way down before the next one starts. What an element makes beyond its first item waits on a
+//! stack; when a link leads to another task that is full, the whole state stays where it is and the driver waits.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use millstream_core::output::Effect;
+use millstream_core::{
+    Aggregate, BlockingSource, Error, Flow, Inbox, Item, MessageKind, Need, Output, PadId, PadSet, Presence, Produce,
+    Request, Result, Time, Transform,
+};
+
+use crate::bus::BusSender;
+use crate::link::{Dest, SrcLink};
+use crate::port::Port;
+use crate::stats::{DropStats, Whereabouts};
+
+/// Media that the inputs of one aggregate may hold while it waits for a pad. A minute of 4K at 30 Mbit/s; beyond it
+/// the pad that never comes is a mistake in the pipeline.
+pub(crate) const MAX_INBOX_BYTES: usize = 256 << 20;
+
+/// The elements of one task.
+pub(crate) struct Chain {
+    pub(crate) nodes: Vec<Slot>,
+    stack: Vec<Work>,
+    requests: VecDeque<(usize, PadId, Request)>,
+    out: Output,
+    hold: Option<Time>,
+    pub(crate) whereabouts: Arc<Whereabouts>,
+    pub(crate) bus: BusSender,
+}
+
+/// One element of a chain.
+pub(crate) struct Slot {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    pub(crate) sinks: Vec<Upstream>,
+    pub(crate) srcs: Vec<SrcLink>,
+    pub(crate) drops: Arc<DropStats>,
+    pub(crate) wake: Option<Time>,
+    pub(crate) open_sinks: usize,
+    /// Number of the last seek that came through, which may come on several branches.
+    pub(crate) seek: Option<u32>,
+}
+
+/// Who feeds a sink pad.
+#[derive(Clone)]
+pub(crate) enum Upstream {
+    Local(usize, PadId),
+    Port(Arc<Port>, PadId),
+    Nobody,
+}
+
+/// What an element is while it runs.
+pub(crate) enum Kind {
+    Transform(Box<dyn Transform>),
+    Aggregate(Box<Group>),
+    BlockingSource(Box<dyn BlockingSource>),
+    /// A source or sink that runs as a future beside the chain; requests to it wait in the list.
+    Outside(VecDeque<(PadId, Request)>),
+    /// The receiving half of a `queue`.
+    Queue,
+}
+
+/// An aggregate with its inputs.
+pub(crate) struct Group {
+    pub(crate) aggregate: Box<dyn Aggregate>,
+    pub(crate) inbox: Inbox,
+    wanted: PadSet,
+    done: bool,
+    epoch: Option<u32>,
+    /// Pads on which the flush of this epoch has not arrived: what comes there is void.
+    stale: PadSet,
+}
+
+impl Group {
+    pub(crate) fn new(aggregate: Box<dyn Aggregate>, pads: usize) -> Self {
+        let wanted = (0..pads as u16).map(PadId).collect();
+        Self { aggregate, inbox: Inbox::new(pads), wanted, done: false, epoch: None, stale: PadSet::empty() }
+    }
+
+    pub(crate) fn wanted(&self) -> PadSet {
+        self.wanted
+    }
+}
+
+enum Work {
+    /// An item leaves a source pad of a node.
+    Emit(usize, PadId, Item),
+    /// The node has more to give.
+    Resume(usize),
+}
+
+/// Why [`Chain::run`] came back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// Everything has been delivered.
+    Drained,
+    /// The link at this source pad of this node has no room.
+    Blocked(usize, PadId),
+}
+
+impl Chain {
+    pub(crate) fn new(bus: BusSender, whereabouts: Arc<Whereabouts>) -> Self {
+        Self {
+            nodes: Vec::new(),
+            stack: Vec::new(),
+            requests: VecDeque::new(),
+            out: Output::new(0, 0),
+            hold: None,
+            whereabouts,
+            bus,
+        }
+    }
+
+    /// Calls every element's `start`, upstream first.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        for node in (0..self.nodes.len()).rev() {
+            // The stack runs last in first out: started in reverse, upstream output is delivered first.
+            self.call(node, |kind, out| match kind {
+                Kind::Transform(t) => t.start(out).map(|()| Flow::Done),
+                Kind::Aggregate(group) => group.aggregate.start(out).map(|()| Flow::Done),
+                Kind::BlockingSource(s) => s.start(out).map(|()| Flow::Done),
+                Kind::Outside(_) | Kind::Queue => Ok(Flow::Done),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sets the time that elements see in the coming calls.
+    pub(crate) fn set_now(&mut self, now: Time) {
+        self.out.set_now(now);
+    }
+
+    /// Lets the blocking source at the head make something.
+    pub(crate) fn produce(&mut self) -> Result<Produce> {
+        let mut made = Produce::Eos;
+        self.call(0, |kind, out| {
+            if let Kind::BlockingSource(source) = kind {
+                made = source.produce(out)?;
+            }
+            Ok(Flow::Done)
+        })?;
+        Ok(made)
+    }
+
+    /// An item arrives from another task at a sink pad.
+    pub(crate) fn arrive(&mut self, node: usize, pad: PadId, item: Item) -> Result<()> {
+        self.guard(|chain| match chain.deliver(node, pad, item)? {
+            Some(next) => {
+                chain.stack.push(next);
+                Ok(())
+            }
+            None => Ok(()),
+        })
+    }
+
+    /// An item leaves a source pad of a node that runs beside the chain.
+    pub(crate) fn emit(&mut self, node: usize, pad: PadId, item: Item) {
+        if matches!(item, Item::Flush(_)) {
+            self.drop_pending();
+        }
+        self.stack.push(Work::Emit(node, pad, item));
+    }
+
+    /// Ends the stream on every source pad of the head.
+    pub(crate) fn end(&mut self) {
+        let pads = self.nodes.first().map_or(0, |n| n.srcs.len());
+        for pad in (0..pads as u16).rev() {
+            self.stack.push(Work::Emit(0, PadId(pad), Item::Eos));
+        }
+    }
+
+    /// Delivers everything that is pending.
+    pub(crate) fn run(&mut self) -> Result<Step> {
+        let step = self.guard(Self::deliver_all);
+        self.whereabouts.leave();
+        step
+    }
+
+    /// A request from downstream for a source pad of a node.
+    pub(crate) fn request(&mut self, node: usize, pad: PadId, request: Request) -> Result<()> {
+        self.requests.push_back((node, pad, request));
+        while let Some((node, pad, request)) = self.requests.pop_front() {
+            if let Request::Seek { epoch, .. } = request
+                && self.nodes[node].seek.replace(epoch) == Some(epoch)
+            {
+                // The same seek came up another branch already.
+                continue;
+            }
+            self.call(node, |kind, out| {
+                match kind {
+                    Kind::Transform(t) => t.request(pad, request, out)?,
+                    Kind::Aggregate(group) => group.aggregate.request(pad, request, out)?,
+                    Kind::BlockingSource(s) => s.request(pad, request, out)?,
+                    Kind::Outside(waiting) => waiting.push_back((pad, request)),
+                    Kind::Queue => out.request_all(request),
+                }
+                Ok(Flow::Done)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The earliest time at which [`Chain::wake`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.nodes.iter().filter_map(|n| n.wake).min()
+    }
+
+    /// The time before which no input is wanted.
+    pub(crate) fn hold(&self) -> Option<Time> {
+        self.hold
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.hold = None;
+    }
+
+    /// Calls the elements whose time has come.
+    pub(crate) fn wake(&mut self, now: Time) -> Result<()> {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].wake.is_none_or(|at| at > now) {
+                continue;
+            }
+            self.nodes[node].wake = None;
+            if let Kind::Aggregate(group) = &mut self.nodes[node].kind {
+                group.wanted = PadSet::empty();
+            }
+            self.guard(|chain| {
+                if matches!(chain.nodes[node].kind, Kind::Aggregate(_)) {
+                    let next = chain.step(node)?;
+                    chain.stack.extend(next);
+                    return Ok(());
+                }
+                chain.call(node, |kind, out| match kind {
+                    Kind::Transform(t) => t.wake(now, out).map(|()| Flow::Done),
+                    _ => Ok(Flow::Done),
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts what `out` asked for into effect on behalf of a node.
+    pub(crate) fn effects_of(&mut self, node: usize, out: &mut Output) {
+        std::mem::swap(self.out.effects(), out.effects());
+        self.apply_effects(node);
+    }
+
+    /// Adds a source pad to a running node and tells the newcomer what it missed.
+    pub(crate) fn add_src(&mut self, node: usize, mut link: SrcLink) {
+        let slot = &mut self.nodes[node];
+        let memory: Vec<Item> = slot.srcs.first().map(|l| l.memory.recall().collect()).unwrap_or_default();
+        let ended = slot.srcs.first().is_some_and(|l| l.memory.ended);
+        link.until_keyframe = true;
+        slot.srcs.push(link);
+        let pad = PadId((slot.srcs.len() - 1) as u16);
+        let eos = ended.then_some(Item::Eos);
+        for item in memory.into_iter().chain(eos).rev() {
+            self.stack.push(Work::Emit(node, pad, item));
+        }
+    }
+
+    fn guard<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(|| body(self))).unwrap_or_else(|panic| {
+            let at = self.whereabouts.get().and_then(|node| self.nodes.get(node));
+            let name = at.map_or_else(|| "runtime".into(), |slot| slot.name.clone());
+            let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            Err(Error::bug(format!("panicked: {}", text.unwrap_or("no message"))).in_element(&name))
+        })
+    }
+
+    fn deliver_all(&mut self) -> Result<Step> {
+        loop {
+            let Some(work) = self.stack.pop() else { return Ok(Step::Drained) };
+            let mut next = match work {
+                Work::Resume(node) => self.resume(node)?,
+                emit => Some(emit),
+            };
+            while let Some(work) = next {
+                match work {
+                    Work::Emit(node, pad, item) => match self.hop(node, pad, item)? {
+                        Hop::Next(work) => next = work,
+                        Hop::Blocked => return Ok(Step::Blocked(node, pad)),
+                    },
+                    Work::Resume(node) => next = self.resume(node)?,
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn hop(&mut self, node: usize, pad: PadId, item: Item) -> Result<Hop> {
+        let slot = &mut self.nodes[node];
+        let Some(link) = slot.srcs.get_mut(pad.index()) else { return Ok(Hop::Next(None)) };
+        match &item {
+            Item::Buffer(buffer) if link.until_keyframe => {
+                if !buffer.is_keyframe() && !link.is_audio() {
+                    return Ok(Hop::Next(None));
+                }
+                link.until_keyframe = false;
+            }
+            Item::Buffer(_) => {}
+            other => Self::note(link, other, &self.bus, &slot.name)?,
+        }
+        match &link.dest {
+            Dest::Local(to, to_pad) => {
+                let (to, to_pad) = (*to, *to_pad);
+                link.stats.count(&item);
+                self.deliver(to, to_pad, item).map(Hop::Next)
+            }
+            Dest::Port(sender) => {
+                // The port counts what goes in; what it gives back hops again when there is room.
+                if let Err(item) = sender.try_send(item) {
+                    self.stack.push(Work::Emit(node, pad, item));
+                    return Ok(Hop::Blocked);
+                }
+                Ok(Hop::Next(None))
+            }
+        }
+    }
+
+    #[cold]
+    fn note(link: &mut SrcLink, item: &Item, bus: &BusSender, name: &Arc<str>) -> Result<()> {
+        if matches!(item, Item::Eos)
+            && link.presence == Presence::Sometimes
+            && !link.memory.started
+            && !link.memory.ended
+        {
+            let warning =
+                Error::malformed(format!("the input has no stream for {}, which feeds {}", link.from, link.to));
+            bus.post(name, MessageKind::Warning(warning.in_element(name).into()));
+        }
+        link.note(item).map_err(|e| e.in_element(name))
+    }
+
+    #[inline]
+    fn deliver(&mut self, node: usize, pad: PadId, item: Item) -> Result<Option<Work>> {
+        self.whereabouts.enter(node);
+        let slot = &mut self.nodes[node];
+        self.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
+        match &mut slot.kind {
+            Kind::Transform(transform) => {
+                let ends = matches!(item, Item::Eos);
+                match transform.handle(pad, item, &mut self.out) {
+                    Ok(Flow::Done) => {}
+                    Ok(Flow::More) => self.stack.push(Work::Resume(node)),
+                    Err(e) => return self.failed(node, e),
+                }
+                if ends {
+                    self.sink_pad_ended(node);
+                }
+                Ok(self.collect(node))
+            }
+            Kind::Queue => Ok(Some(Work::Emit(node, PadId::FIRST, item))),
+            Kind::Aggregate(_) => self.deliver_to_group(node, pad, item),
+            Kind::BlockingSource(_) | Kind::Outside(_) => Ok(None),
+        }
+    }
+
+    fn deliver_to_group(&mut self, node: usize, pad: PadId, item: Item) -> Result<Option<Work>> {
+        let Kind::Aggregate(group) = &mut self.nodes[node].kind else { return Ok(None) };
+        if let Item::Flush(epoch) = item {
+            return self.flush_group(node, pad, epoch);
+        }
+        let void = group.stale.contains(pad) && !item.is_sticky();
+        if void || group.done {
+            return Ok(None);
+        }
+        let wakes = group.wanted.contains(pad) || matches!(item, Item::Eos | Item::Absent);
+        group.inbox.put(pad, item);
+        if group.inbox.bytes() > MAX_INBOX_BYTES {
+            let error = self.starved(node);
+            return self.failed(node, error);
+        }
+        if wakes { self.step(node) } else { Ok(None) }
+    }
+
+    /// The first flush of an epoch empties every pad and goes on downstream; the same flush on the other pads marks
+    /// where their data is new again.
+    fn flush_group(&mut self, node: usize, pad: PadId, epoch: u32) -> Result<Option<Work>> {
+        let Kind::Aggregate(group) = &mut self.nodes[node].kind else { return Ok(None) };
+        let pads = (0..group.inbox.pads() as u16).map(PadId);
+        if group.epoch == Some(epoch) {
+            group.stale = group.stale.iter().filter(|p| *p != pad).collect();
+            return Ok(None);
+        }
+        (group.epoch, group.done, group.wanted) = (Some(epoch), false, pads.clone().collect());
+        pads.clone().for_each(|p| group.inbox.put(p, Item::Flush(epoch)));
+        group.stale = pads.filter(|p| *p != pad).collect();
+        if let Err(e) = group.aggregate.flush(&mut self.out) {
+            return self.failed(node, e);
+        }
+        self.out.forward(Item::Flush(epoch));
+        Ok(self.collect(node))
+    }
+
+    fn starved(&self, node: usize) -> Error {
+        let slot = &self.nodes[node];
+        let Kind::Aggregate(group) = &slot.kind else { return Error::bug("only aggregates starve") };
+        let pads: Vec<String> = group.inbox.starving().iter().map(|p| format!("pad {}", p.0)).collect();
+        Error::limit(format!(
+            "nothing comes on {} while {} MiB wait on the others",
+            if pads.is_empty() { "no pad".to_owned() } else { pads.join(" and ") },
+            MAX_INBOX_BYTES >> 20
+        ))
+        .hint("unlink that pad, or check that its branch delivers")
+    }
+
+    fn step(&mut self, node: usize) -> Result<Option<Work>> {
+        self.whereabouts.enter(node);
+        let slot = &mut self.nodes[node];
+        self.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
+        let now = self.out.now();
+        let Kind::Aggregate(group) = &mut slot.kind else { return Ok(None) };
+        if group.done {
+            return Ok(None);
+        }
+        match group.aggregate.step(&mut group.inbox, now, &mut self.out) {
+            Ok(Need::Pads(wanted)) => (group.wanted, slot.wake) = (wanted, None),
+            Ok(Need::PadsUntil(wanted, at)) => (group.wanted, slot.wake) = (wanted, Some(at)),
+            Ok(Need::Again) => self.stack.push(Work::Resume(node)),
+            Ok(Need::Done) => {
+                group.done = true;
+                slot.wake = None;
+                if slot.srcs.is_empty() {
+                    self.bus.post(&slot.name, MessageKind::Eos);
+                }
+            }
+            Err(e) => return self.failed(node, e),
+        }
+        Ok(self.collect(node))
+    }
+
+    fn resume(&mut self, node: usize) -> Result<Option<Work>> {
+        self.whereabouts.enter(node);
+        let slot = &mut self.nodes[node];
+        self.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
+        match &mut slot.kind {
+            Kind::Transform(transform) => match transform.resume(&mut self.out) {
+                Ok(Flow::Done) => Ok(self.collect(node)),
+                Ok(Flow::More) => {
+                    self.stack.push(Work::Resume(node));
+                    Ok(self.collect(node))
+                }
+                Err(e) => self.failed(node, e),
+            },
+            Kind::Aggregate(_) => self.step(node),
+            _ => Ok(None),
+        }
+    }
+
+    /// Calls a node outside the flow of items; its output waits on the stack.
+    fn call(&mut self, node: usize, body: impl FnOnce(&mut Kind, &mut Output) -> Result<Flow>) -> Result<()> {
+        self.guard(|chain| {
+            chain.whereabouts.enter(node);
+            let slot = &mut chain.nodes[node];
+            chain.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
+            let flow = match body(&mut slot.kind, &mut chain.out) {
+                Ok(flow) => flow,
+                Err(e) => return chain.failed(node, e).map(drop),
+            };
+            if flow == Flow::More {
+                chain.stack.push(Work::Resume(node));
+            }
+            let next = chain.collect(node);
+            if let Some(Work::Emit(_, _, Item::Flush(_))) = next {
+                chain.drop_pending();
+            }
+            chain.stack.extend(next);
+            Ok(())
+        })
+    }
+
+    /// Takes what a call put into the output: the first item goes on at once, the others wait on the stack.
+    #[inline]
+    fn collect(&mut self, node: usize) -> Option<Work> {
+        if !self.out.effects().is_empty() {
+            self.apply_effects(node);
+        }
+        let first = self.out.take_first()?;
+        if !self.out.more().is_empty() {
+            let more = self.out.more().drain(..).rev();
+            self.stack.extend(more.map(|(pad, item)| Work::Emit(node, pad, item)));
+        }
+        Some(Work::Emit(node, first.0, first.1))
+    }
+
+    fn failed(&mut self, node: usize, error: Error) -> Result<Option<Work>> {
+        self.out.clear();
+        Err(error.in_element(&self.nodes[node].name))
+    }
+
+    fn sink_pad_ended(&mut self, node: usize) {
+        let slot = &mut self.nodes[node];
+        slot.open_sinks = slot.open_sinks.saturating_sub(1);
+        if slot.open_sinks == 0 && slot.srcs.is_empty() {
+            self.bus.post(&slot.name, MessageKind::Eos);
+        }
+    }
+
+    /// A flush voids the media that is under way; what links remember stays.
+    fn drop_pending(&mut self) {
+        self.stack.retain(|work| {
+            !matches!(work, Work::Emit(_, _, Item::Buffer(_) | Item::Gap(_) | Item::Eos) | Work::Resume(_))
+        });
+    }
+
+    #[cold]
+    fn apply_effects(&mut self, node: usize) {
+        let effects = std::mem::take(self.out.effects());
+        let mut absent = Vec::new();
+        for effect in effects {
+            let slot = &mut self.nodes[node];
+            match effect {
+                Effect::Request(pad, request) => match slot.sinks.get(pad.index()) {
+                    Some(Upstream::Local(up, src)) => self.requests.push_back((*up, *src, request)),
+                    Some(Upstream::Port(port, pad)) => port.request(*pad, request),
+                    Some(Upstream::Nobody) | None => {}
+                },
+                Effect::Post(MessageKind::Dropped(dropped)) => {
+                    if slot.drops.count(&dropped) {
+                        self.bus.post(&slot.name, MessageKind::Dropped(dropped));
+                    }
+                }
+                Effect::Post(message) => self.bus.post(&slot.name, message),
+                Effect::WakeAt(at) => slot.wake = Some(at),
+                Effect::HoldUntil(at) => self.hold = self.hold.max(Some(at)),
+                Effect::StreamsComplete => {
+                    let silent = |l: &SrcLink| !l.memory.started && !l.memory.absent;
+                    absent
+                        .extend(slot.srcs.iter().enumerate().filter(|(_, l)| silent(l)).map(|(i, _)| PadId(i as u16)));
+                }
+            }
+        }
+        for pad in absent {
+            // After the items of this call, so that streams which start in it count.
+            if !self.out.starts_stream(pad) {
+                self.out.push(pad, Item::Absent);
+            }
+        }
+    }
+
+    /// Requests that elements made while items ran; served by the driver between items.
+    pub(crate) fn serve_requests(&mut self) -> Result<()> {
+        match self.requests.pop_front() {
+            Some((node, pad, request)) => self.request(node, pad, request),
+            None => Ok(()),
+        }
+    }
+
+    /// True when something waits to be delivered.
+    #[inline]
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.stack.is_empty()
+    }
+
+    pub(crate) fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+}
+
+enum Hop {
+    Next(Option<Work>),
+    Blocked,
+}

@@ -1,0 +1,481 @@
+//! What drives a chain: a loop around its source that serves control, timers and full links.
+//!
+//! Drivers are futures. A driver whose elements block runs on a thread of its own, which does nothing but poll it;
+//! in a simulation every driver is a task of one thread.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use millstream_core::element::{SinkPort, SourcePort};
+use millstream_core::env::BoxFuture;
+use millstream_core::{
+    Env, Error, Item, Output, PadId, Produce, Request, Result, Sink, SinkCx, Source, SourceCx, Time,
+};
+
+use crate::chain::{Chain, Kind, Step};
+use crate::control::{Control, Order};
+use crate::link::Dest;
+use crate::port::Port;
+
+/// Items between two looks at the clock and the mailbox, after which other tasks get a turn too.
+const BATCH: usize = 64;
+
+/// What feeds a chain.
+pub(crate) enum Head {
+    /// A blocking source, node 0 of the chain.
+    Blocking,
+    /// An asynchronous source; node 0 stands for it.
+    Source(Box<dyn Source>),
+    /// Another task, at the pads of node 0.
+    Port(Arc<Port>),
+    /// Another task, with an asynchronous sink; node 0 stands for it.
+    Sink(Box<dyn Sink>, Arc<Port>),
+}
+
+/// One task.
+pub(crate) struct Driver {
+    pub(crate) chain: Chain,
+    pub(crate) head: Head,
+    pub(crate) control: Arc<Control>,
+    pub(crate) env: Env,
+}
+
+/// How a driver ended without an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// Everything was delivered.
+    Eos,
+    /// It was told to leave.
+    Cancelled,
+}
+
+impl Driver {
+    pub(crate) async fn run(self) -> Result<End> {
+        let Self { chain, head, control, env } = self;
+        match head {
+            Head::Blocking => Task { chain, control, env }.run_blocking().await,
+            Head::Port(port) => {
+                let closer = CloseOnDrop(port.clone());
+                let end = Task { chain, control, env }.run_port(&port).await;
+                drop(closer);
+                end
+            }
+            Head::Source(source) => run_source(chain, source, control, env).await,
+            Head::Sink(sink, port) => run_sink(chain, sink, port, control, env).await,
+        }
+    }
+}
+
+struct CloseOnDrop(Arc<Port>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct Task {
+    chain: Chain,
+    control: Arc<Control>,
+    env: Env,
+}
+
+/// What woke a waiting task.
+enum Woken {
+    Ready,
+    Control,
+    Timer,
+}
+
+impl Task {
+    async fn run_blocking(mut self) -> Result<End> {
+        self.chain.set_now(self.env.clock.now());
+        self.chain.start()?;
+        if self.drain().await? {
+            return Ok(End::Cancelled);
+        }
+        loop {
+            self.chain.set_now(self.env.clock.now());
+            for _ in 0..BATCH {
+                if self.control.is_dirty() && self.serve()? {
+                    return Ok(End::Cancelled);
+                }
+                if self.control.order() == Order::Drain {
+                    return self.finish().await;
+                }
+                // What requests and timers made goes out before anything newer.
+                if self.chain.has_pending() && self.drain().await? {
+                    return Ok(End::Cancelled);
+                }
+                let made = self.chain.produce()?;
+                if self.drain().await? {
+                    return Ok(End::Cancelled);
+                }
+                match made {
+                    Produce::More => {}
+                    Produce::At(time) => self.wait(Some(time)).await?,
+                    Produce::Idle => self.wait(None).await?,
+                    Produce::Eos => return self.finish().await,
+                }
+                if self.chain.hold().is_some() {
+                    self.held().await?;
+                }
+            }
+            self.timers()?;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn run_port(mut self, port: &Port) -> Result<End> {
+        self.chain.set_now(self.env.clock.now());
+        self.chain.start()?;
+        if self.drain().await? {
+            return Ok(End::Cancelled);
+        }
+        let mut open = self.chain.nodes.first().map_or(0, |n| n.sinks.len());
+        let mut batch = VecDeque::new();
+        while open > 0 {
+            let woken = wait_for(pin!(port.take(&mut batch)), &self.control, &self.env, self.chain.deadline()).await;
+            self.chain.set_now(self.env.clock.now());
+            match woken {
+                Woken::Control if self.serve()? => return Ok(End::Cancelled),
+                Woken::Control | Woken::Ready => {}
+                Woken::Timer => self.timers()?,
+            }
+            if self.chain.has_pending() && self.drain().await? {
+                return Ok(End::Cancelled);
+            }
+            while let Some((pad, item)) = batch.pop_front() {
+                match item {
+                    Item::Eos => open -= 1,
+                    Item::Flush(_) => open = self.reopened(open),
+                    _ => {}
+                }
+                self.chain.arrive(0, pad, item)?;
+                if self.drain().await? {
+                    return Ok(End::Cancelled);
+                }
+                if self.chain.hold().is_some() {
+                    self.held().await?;
+                }
+                if self.control.order() == Order::Cancel {
+                    return Ok(End::Cancelled);
+                }
+            }
+            self.tell_inbox(port);
+            if self.drain().await? {
+                return Ok(End::Cancelled);
+            }
+        }
+        self.drain_timers().await
+    }
+
+    /// A flush makes an ended pad live again.
+    fn reopened(&self, open: usize) -> usize {
+        self.chain.nodes.first().map_or(open, |n| n.sinks.len().max(open))
+    }
+
+    fn tell_inbox(&self, port: &Port) {
+        if let Some(Kind::Aggregate(group)) = self.chain.nodes.first().map(|n| &n.kind) {
+            port.set_inbox(&group.inbox, group.wanted());
+        }
+    }
+
+    /// Ends the stream and delivers everything.
+    async fn finish(&mut self) -> Result<End> {
+        // A push that was under way when the source was told to stop is delivered first.
+        if self.drain().await? {
+            return Ok(End::Cancelled);
+        }
+        self.chain.end();
+        if self.drain().await? {
+            return Ok(End::Cancelled);
+        }
+        self.drain_timers().await
+    }
+
+    /// After the end, timers may still hold output back (a live muxer's deadline).
+    async fn drain_timers(&mut self) -> Result<End> {
+        while let Some(at) = self.chain.deadline() {
+            self.wait(Some(at)).await?;
+            if self.control.order() == Order::Cancel {
+                return Ok(End::Cancelled);
+            }
+            self.chain.set_now(self.env.clock.now());
+            self.timers()?;
+            if self.drain().await? {
+                return Ok(End::Cancelled);
+            }
+        }
+        Ok(End::Eos)
+    }
+
+    /// Delivers all that is pending, waiting where a link is full. True when told to leave.
+    async fn drain(&mut self) -> Result<bool> {
+        loop {
+            match self.chain.run()? {
+                Step::Drained if self.chain.has_requests() => self.chain.serve_requests()?,
+                Step::Drained => return Ok(false),
+                Step::Blocked(node, pad) => {
+                    if self.room(node, pad).await? {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn room(&mut self, node: usize, pad: PadId) -> Result<bool> {
+        let woken = {
+            let link = self.chain.nodes[node].srcs.get(pad.index());
+            let Some(Dest::Port(sender)) = link.map(|l| &l.dest) else { return Ok(false) };
+            wait_for(pin!(sender.ready()), &self.control, &self.env, None).await
+        };
+        match woken {
+            Woken::Control => self.serve(),
+            _ => Ok(false),
+        }
+    }
+
+    /// Waits until a time, or without end, serving control; comes back early after control was served.
+    async fn wait(&mut self, until: Option<Time>) -> Result<()> {
+        let never = std::future::pending();
+        let until = [until, self.chain.deadline()].into_iter().flatten().min();
+        match wait_for(pin!(never), &self.control, &self.env, until).await {
+            Woken::Control => {
+                self.serve()?;
+            }
+            _ => {
+                self.chain.set_now(self.env.clock.now());
+                self.timers()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits as long as an element holds further input back.
+    async fn held(&mut self) -> Result<()> {
+        while let Some(until) = self.chain.hold() {
+            if self.env.clock.now() >= until || self.control.order() != Order::Run {
+                break;
+            }
+            self.wait(Some(until)).await?;
+            self.drain().await?;
+        }
+        self.chain.release();
+        self.chain.set_now(self.env.clock.now());
+        Ok(())
+    }
+
+    fn timers(&mut self) -> Result<()> {
+        match self.chain.deadline() {
+            Some(at) => {
+                let now = self.env.clock.now();
+                if at <= now { self.chain.wake(now) } else { Ok(()) }
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the mailbox. True when told to leave.
+    fn serve(&mut self) -> Result<bool> {
+        serve(&mut self.chain, &self.control)
+    }
+}
+
+fn serve(chain: &mut Chain, control: &Control) -> Result<bool> {
+    let (requests, commands) = control.take();
+    commands.into_iter().for_each(|command| command(chain));
+    for (node, pad, request) in requests {
+        chain.request(node, pad, request)?;
+    }
+    Ok(control.order() == Order::Cancel)
+}
+
+/// Waits for the first of: the future, the mailbox, a time.
+async fn wait_for(
+    mut ready: std::pin::Pin<&mut (impl Future<Output = ()> + ?Sized)>,
+    control: &Control,
+    env: &Env,
+    until: Option<Time>,
+) -> Woken {
+    let mut timer = until.map(|at| env.clock.sleep_until(at));
+    poll_fn(|cx| {
+        if ready.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Woken::Ready);
+        }
+        if control.poll_changed(cx).is_ready() {
+            return Poll::Ready(Woken::Control);
+        }
+        match &mut timer {
+            Some(timer) => timer.as_mut().poll(cx).map(|()| Woken::Timer),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+type SharedChain = Arc<Mutex<Task>>;
+
+fn lock(task: &SharedChain) -> MutexGuard<'_, Task> {
+    task.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn run_source(mut chain: Chain, source: Box<dyn Source>, control: Arc<Control>, env: Env) -> Result<End> {
+    chain.set_now(env.clock.now());
+    chain.start()?;
+    let task: SharedChain = Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone() }));
+    let port = ChainPort { task: task.clone(), control: control.clone() };
+    let mut future = source.run(SourceCx::new(env.clone(), Box::new(port)));
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(result) = poll_guarded(&mut future, &task, cx) {
+            return Poll::Ready(result.map(|()| true));
+        }
+        while control.poll_changed(cx).is_ready() {
+            let mut task = lock(&task);
+            match task.serve() {
+                Ok(true) => return Poll::Ready(Ok(false)),
+                Ok(false) if control.order() == Order::Drain => return Poll::Ready(Ok(true)),
+                Ok(false) => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+        Poll::Pending
+    })
+    .await?;
+    drop(future);
+    if !ended {
+        return Ok(End::Cancelled);
+    }
+    let Some(task) = Arc::into_inner(task) else { return Err(Error::bug("a source kept its port")) };
+    task.into_inner().unwrap_or_else(PoisonError::into_inner).finish().await
+}
+
+/// Polls an element's own future; a panic in it becomes its error.
+fn poll_guarded(future: &mut BoxFuture<'_, Result<()>>, task: &SharedChain, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| future.as_mut().poll(cx)));
+    let result = match polled {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(result)) => result,
+        Err(_) => Err(Error::bug("panicked")),
+    };
+    let name = lock(task).chain.nodes[0].name.clone();
+    Poll::Ready(result.map_err(|e| e.in_element(&name)))
+}
+
+struct ChainPort {
+    task: SharedChain,
+    control: Arc<Control>,
+}
+
+impl SourcePort for ChainPort {
+    fn push(&mut self, pad: PadId, item: Item) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            {
+                let mut task = lock(&self.task);
+                let now = task.env.clock.now();
+                task.chain.set_now(now);
+                task.chain.emit(0, pad, item);
+            }
+            self.drain().await
+        })
+    }
+
+    fn request(&mut self) -> BoxFuture<'_, (PadId, Request)> {
+        Box::pin(poll_fn(|cx| {
+            let mut task = lock(&self.task);
+            if let Kind::Outside(waiting) = &mut task.chain.nodes[0].kind
+                && let Some(request) = waiting.pop_front()
+            {
+                return Poll::Ready(request);
+            }
+            // The mailbox wakes this task, and the driver puts requests into the list.
+            let _ = self.control.poll_changed(cx);
+            Poll::Pending
+        }))
+    }
+
+    fn effects(&mut self, out: &mut Output) {
+        lock(&self.task).chain.effects_of(0, out);
+    }
+}
+
+impl ChainPort {
+    async fn drain(&self) -> Result<()> {
+        poll_fn(|cx| {
+            let mut task = lock(&self.task);
+            loop {
+                match task.chain.run() {
+                    Err(e) => return Poll::Ready(Err(e)),
+                    Ok(Step::Drained) if task.chain.has_requests() => {
+                        if let Err(e) = task.chain.serve_requests() {
+                            return Poll::Ready(Err(e));
+                        }
+                    }
+                    Ok(Step::Drained) => return Poll::Ready(Ok(())),
+                    Ok(Step::Blocked(node, pad)) => {
+                        let link = task.chain.nodes[node].srcs.get(pad.index());
+                        let Some(Dest::Port(sender)) = link.map(|l| &l.dest) else { continue };
+                        if sender.poll_ready(cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                    }
+                }
+            }
+        })
+        .await
+    }
+}
+
+async fn run_sink(chain: Chain, sink: Box<dyn Sink>, port: Arc<Port>, control: Arc<Control>, env: Env) -> Result<End> {
+    let _closer = CloseOnDrop(port.clone());
+    let open = chain.nodes.first().map_or(0, |n| n.sinks.len());
+    let task: SharedChain = Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone() }));
+    let inbox = PortInbox { task: task.clone(), port, batch: VecDeque::new(), open };
+    let mut future = sink.run(SinkCx::new(env, Box::new(inbox)));
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = poll_guarded(&mut future, &task, cx) {
+            return Poll::Ready(result.map(|()| End::Eos));
+        }
+        while control.poll_changed(cx).is_ready() {
+            match lock(&task).serve() {
+                Ok(true) => return Poll::Ready(Ok(End::Cancelled)),
+                Ok(false) => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+struct PortInbox {
+    task: SharedChain,
+    port: Arc<Port>,
+    batch: VecDeque<(PadId, Item)>,
+    open: usize,
+}
+
+impl SinkPort for PortInbox {
+    fn recv(&mut self) -> BoxFuture<'_, Option<(PadId, Item)>> {
+        Box::pin(async move {
+            loop {
+                if let Some((pad, item)) = self.batch.pop_front() {
+                    self.open -= usize::from(matches!(item, Item::Eos));
+                    return Some((pad, item));
+                }
+                if self.open == 0 {
+                    return None;
+                }
+                self.port.take(&mut self.batch).await;
+            }
+        })
+    }
+
+    fn effects(&mut self, out: &mut Output) {
+        lock(&self.task).chain.effects_of(0, out);
+    }
+}

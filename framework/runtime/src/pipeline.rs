@@ -1,0 +1,350 @@
+//! A running pipeline, as the application holds it.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use futures_util::FutureExt;
+use millstream_core::{CapsSet, Direction, Env, Error, Message, MessageKind, Presence, Result, Time, TimeDelta};
+use millstream_graph::Graph;
+use tokio::sync::mpsc;
+
+use crate::Spawner;
+use crate::bus::{Bus, BusSender, bus};
+use crate::chain::Chain;
+use crate::control::{Control, Order};
+use crate::driver::End;
+use crate::link::{Dest, Memory, SrcLink};
+use crate::plan::{LinkHandle, Plan, PlannedTask, plan};
+use crate::stats::{DropCount, DropStats, LinkReport, Whereabouts};
+
+/// How long elements may take to finish what they hold after [`Pipeline::stop`], before they are cancelled.
+pub const DRAIN_LIMIT: TimeDelta = TimeDelta::from_secs(30);
+
+/// How long a cancelled element may take to return before it is named as stuck and left behind.
+pub const CANCEL_LIMIT: TimeDelta = TimeDelta::from_secs(5);
+
+/// A running pipeline. Dropping it cancels what still runs.
+pub struct Pipeline {
+    env: Env,
+    spawner: Spawner,
+    tasks: Vec<TaskHandle>,
+    ends: mpsc::UnboundedReceiver<(usize, Result<End>)>,
+    end_sender: mpsc::UnboundedSender<(usize, Result<End>)>,
+    bus_sender: BusSender,
+    bus: Option<Bus>,
+    links: Arc<Mutex<Vec<LinkHandle>>>,
+    drops: Vec<(Arc<str>, Arc<DropStats>)>,
+    handles: HashMap<Arc<str>, Box<dyn Any + Send + Sync>>,
+    places: HashMap<Arc<str>, (usize, usize)>,
+    latency: TimeDelta,
+    error: Option<Error>,
+    limits: TeardownLimits,
+}
+
+/// How long a pipeline may take to end.
+#[derive(Clone, Copy, Debug)]
+pub struct TeardownLimits {
+    /// From [`Pipeline::stop`] until what still runs is cancelled.
+    pub drain: TimeDelta,
+    /// From cancelling until what still runs is named and left behind.
+    pub cancel: TimeDelta,
+}
+
+impl Default for TeardownLimits {
+    fn default() -> Self {
+        Self { drain: DRAIN_LIMIT, cancel: CANCEL_LIMIT }
+    }
+}
+
+struct TaskHandle {
+    control: Arc<Control>,
+    whereabouts: Arc<Whereabouts>,
+    names: Vec<Arc<str>>,
+    is_source: bool,
+    running: bool,
+}
+
+/// Stops a pipeline from anywhere, such as a signal handler.
+#[derive(Clone)]
+pub struct Stopper {
+    controls: Vec<(Arc<Control>, bool)>,
+}
+
+impl Stopper {
+    /// Ends every source, so that sinks finish their files; the pipeline ends by itself.
+    pub fn stop(&self) {
+        self.controls.iter().filter(|(_, is_source)| *is_source).for_each(|(c, _)| c.give(Order::Drain));
+    }
+
+    /// Leaves everything at once.
+    pub fn cancel(&self) {
+        self.controls.iter().for_each(|(c, _)| c.give(Order::Cancel));
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn start(graph: &Graph, env: Env, spawner: Spawner, limits: TeardownLimits) -> Result<Self> {
+        let (bus_sender, bus) = bus();
+        let plan = plan(graph, &env, &bus_sender, None)?;
+        let (end_sender, ends) = mpsc::unbounded_channel();
+        let mut pipeline = Self {
+            env,
+            spawner,
+            tasks: Vec::new(),
+            ends,
+            end_sender,
+            bus_sender,
+            bus: Some(bus),
+            links: Arc::default(),
+            drops: Vec::new(),
+            handles: HashMap::new(),
+            places: HashMap::new(),
+            latency: TimeDelta::ZERO,
+            error: None,
+            limits,
+        };
+        pipeline.adopt(plan)?;
+        Ok(pipeline)
+    }
+
+    fn adopt(&mut self, plan: Plan) -> Result<()> {
+        let first = self.tasks.len();
+        self.places.extend(plan.places.into_iter().map(|(name, (task, at))| (name, (first + task, at))));
+        self.handles.extend(plan.handles);
+        self.drops.extend(plan.drops);
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).extend(plan.links);
+        self.latency = self.latency.max(plan.latency);
+        // Consumers first, so that nothing waits in a link for a task that is still being made.
+        let mut planned = Vec::new();
+        for task in plan.tasks {
+            let PlannedTask { driver, control, whereabouts, names, thread, is_source } = task;
+            self.tasks.push(TaskHandle { control, whereabouts, names: names.clone(), is_source, running: true });
+            planned.push((self.tasks.len() - 1, driver, names, thread));
+        }
+        for (index, driver, names, thread) in planned.into_iter().rev() {
+            let ends = self.end_sender.clone();
+            let body = async move {
+                let end = AssertUnwindSafe(driver.run()).catch_unwind().await;
+                let end = end.unwrap_or_else(|_| Err(Error::bug("the runtime panicked; please report this")));
+                // Nobody listens only when the pipeline has been dropped.
+                let _ = ends.send((index, end));
+            };
+            let name = names.first().map_or("task", |n| n);
+            self.spawner.spawn(name, thread, body).map_err(|e| Error::io("cannot start a thread", e))?;
+        }
+        Ok(())
+    }
+
+    /// The messages; the first caller gets them.
+    pub fn bus(&mut self) -> Option<Bus> {
+        self.bus.take()
+    }
+
+    /// What an element left for the application: the handle of an `appsrc` or `appsink`.
+    pub fn handle<T: 'static>(&mut self, element: &str) -> Option<T> {
+        let (name, handle) = self.handles.remove_entry(element)?;
+        match handle.downcast() {
+            Ok(handle) => Some(*handle),
+            Err(other) => {
+                self.handles.insert(name, other);
+                None
+            }
+        }
+    }
+
+    /// Stops the pipeline from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { controls: self.tasks.iter().map(|t| (t.control.clone(), t.is_source)).collect() }
+    }
+
+    /// Ends every source, so that sinks finish their files; then [`Pipeline::wait`].
+    pub fn stop(&self) {
+        self.stopper().stop();
+    }
+
+    /// The longest latency from a source to a sink, as the elements declare it.
+    pub fn latency(&self) -> TimeDelta {
+        self.latency
+    }
+
+    /// A reading of every link.
+    pub fn links(&self) -> Vec<LinkReport> {
+        self.monitor().links()
+    }
+
+    /// What elements left out, by element and reason.
+    pub fn drops(&self) -> BTreeMap<String, BTreeMap<&'static str, DropCount>> {
+        let read = self.drops.iter().map(|(name, drops)| (name.to_string(), drops.read()));
+        read.filter(|(_, reasons)| !reasons.is_empty()).collect()
+    }
+
+    /// Reads the links from elsewhere while the pipeline is being waited for.
+    pub fn monitor(&self) -> Monitor {
+        Monitor { links: self.links.clone() }
+    }
+
+    /// Attaches a branch to a running element that fans out (`tee`). The branch is a graph whose first element has one
+    /// unlinked sink pad. It hears stream start, caps and segment first, then data from the next key frame.
+    pub fn add_branch(&mut self, element: &str, branch: &Graph) -> Result<()> {
+        let (task, at) =
+            *self.places.get(element).ok_or_else(|| Error::settings(format!("no element is called `{element}`")))?;
+        let entry = branch.nodes.iter().enumerate().position(|(n, node)| {
+            branch.links_into(n).next().is_none() && node.factory.templates(Direction::Sink).next().is_some()
+        });
+        let entry = entry.ok_or_else(|| Error::settings("the branch has no unlinked sink pad to be fed through"))?;
+        let mut plan = plan(branch, &self.env, &self.bus_sender, Some(entry))?;
+        let sender = plan.entry.take().ok_or_else(|| Error::bug("a branch without an entry"))?;
+        let to = format!("{}.sink", branch.nodes[entry].name);
+        let accept = branch.nodes[entry].factory.templates(Direction::Sink).next();
+        let handle =
+            LinkHandle { stats: Arc::default(), caps: Arc::default(), from: format!("{element}.late"), to: to.clone() };
+        let control = self.tasks[task].control.clone();
+        let src_link = SrcLink {
+            dest: Dest::Port(sender),
+            stats: handle.stats.clone(),
+            from: handle.from.clone(),
+            to,
+            accept: accept.map_or(CapsSet::Any, |t| t.caps.clone()),
+            presence: Presence::Request,
+            memory: Memory::default(),
+            until_keyframe: true,
+            caps: handle.caps.clone(),
+        };
+        self.adopt(plan)?;
+        control.command(Box::new(move |chain: &mut Chain| chain.add_src(at, src_link)));
+        Ok(())
+    }
+
+    /// Waits until everything has ended, and gives the first error. When a task fails, the others are cancelled; one
+    /// that does not return is named.
+    pub async fn wait(&mut self) -> Result<()> {
+        let mut deadline: Option<(Time, Order)> = None;
+        while self.tasks.iter().any(|t| t.running) {
+            deadline = deadline.or_else(|| self.draining().then(|| self.deadline(self.limits.drain, Order::Drain)));
+            let ended = self.next_end(deadline.map(|(at, _)| at)).await;
+            match (ended, deadline) {
+                (Some((task, Ok(_))), _) => self.tasks[task].running = false,
+                (Some((task, Err(error))), _) => {
+                    self.tasks[task].running = false;
+                    deadline = Some(self.failed(error));
+                }
+                (None, Some((_, Order::Cancel))) => {
+                    let stuck = self.stuck();
+                    self.error.get_or_insert(stuck);
+                    break;
+                }
+                (None, Some(_)) => deadline = Some(self.failed(self.not_drained())),
+                (None, None) => {}
+            }
+        }
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn draining(&self) -> bool {
+        self.tasks.iter().any(|t| t.running && t.is_source && t.control.order() != Order::Run)
+            || self.tasks.iter().any(|t| t.is_source && t.control.order() != Order::Run)
+    }
+
+    fn deadline(&self, limit: TimeDelta, order: Order) -> (Time, Order) {
+        (self.env.clock.now() + limit, order)
+    }
+
+    fn failed(&mut self, error: Error) -> (Time, Order) {
+        if self.error.is_none() {
+            let element: Arc<str> = error.element().unwrap_or("pipeline").into();
+            let shared = Arc::new(copy_for_bus(&error));
+            self.bus_sender.post(&element, MessageKind::Error(shared));
+            self.error = Some(error);
+        }
+        self.tasks.iter().for_each(|t| t.control.give(Order::Cancel));
+        self.deadline(self.limits.cancel, Order::Cancel)
+    }
+
+    /// The next task that ends; `None` when the deadline comes first or a stop has been asked for.
+    async fn next_end(&mut self, deadline: Option<Time>) -> Option<(usize, Result<End>)> {
+        const POLL: TimeDelta = TimeDelta::from_millis(100);
+        let at = deadline.unwrap_or_else(|| self.env.clock.now() + POLL);
+        let mut timer = self.env.clock.sleep_until(at);
+        let mut end = pin!(self.ends.recv());
+        poll_fn(|cx| {
+            if let Poll::Ready(end) = end.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
+            timer.as_mut().poll(cx).map(|()| None)
+        })
+        .await
+    }
+
+    fn stuck(&self) -> Error {
+        let names: Vec<String> = self.tasks.iter().filter(|t| t.running).map(TaskHandle::busy).collect();
+        Error::bug(format!("{} did not return when the pipeline was stopped", names.join(", ")))
+            .hint("the process can still end; the element is left behind")
+    }
+
+    fn not_drained(&self) -> Error {
+        let names: Vec<String> = self.tasks.iter().filter(|t| t.running).map(TaskHandle::busy).collect();
+        let limit = self.limits.drain;
+        Error::limit(format!("{} did not finish within {limit} of the end of input", names.join(", ")))
+    }
+}
+
+/// An error for the bus; the original goes to whoever waits.
+fn copy_for_bus(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.to_string());
+    match error.hint_text() {
+        Some(hint) => copy.hint(hint),
+        None => copy,
+    }
+}
+
+impl TaskHandle {
+    fn busy(&self) -> String {
+        let at = self.whereabouts.get().and_then(|n| self.names.get(n));
+        format!("element `{}`", at.or(self.names.first()).map_or("?", |n| n))
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(|t| t.control.give(Order::Cancel));
+    }
+}
+
+/// Reads the counters of a running pipeline.
+#[derive(Clone)]
+pub struct Monitor {
+    links: Arc<Mutex<Vec<LinkHandle>>>,
+}
+
+impl Monitor {
+    /// A reading of every link.
+    pub fn links(&self) -> Vec<LinkReport> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.iter().map(LinkHandle::report).collect()
+    }
+}
+
+impl LinkHandle {
+    fn report(&self) -> LinkReport {
+        let mut report = self.stats.report(&self.from, &self.to);
+        let caps = self.caps.lock().unwrap_or_else(PoisonError::into_inner);
+        report.caps = caps.as_ref().map(ToString::to_string);
+        report
+    }
+}
+
+impl Pipeline {
+    /// Posts a message of the application's own, for tests of bus readers.
+    #[doc(hidden)]
+    pub fn post(&self, message: Message) {
+        self.bus_sender.post(&message.element, message.kind);
+    }
+}

@@ -1,0 +1,424 @@
+//! The channel where two tasks meet: one consumer with one or more pads, a producer for each pad.
+//!
+//! Each pad has limits of its own. When the consumer is an aggregate, a producer is held back only while no pad that
+//! the aggregate waits for is empty: an encoder that looks three seconds ahead on one branch must not be starved by a
+//! full queue on the other.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use millstream_core::element::Leaky;
+use millstream_core::{Inbox, Item, PadId, PadSet, QueueLimits, Request, Time};
+
+use crate::control::Control;
+use crate::stats::LinkStats;
+
+/// Items that a consumer takes at a time: enough to share the cost of the lock, few enough to keep a queue's limit.
+const MAX_BATCH: usize = 64;
+
+/// What a link between tasks holds where no `queue` element says otherwise. A second of 1080p video and its audio.
+pub(crate) const DEFAULT_LIMITS: QueueLimits = QueueLimits { buffers: 256, bytes: 16 << 20, time: 0, leaky: Leaky::No };
+
+/// The receiving end of one task.
+pub(crate) struct Port {
+    state: Mutex<State>,
+}
+
+struct State {
+    pads: Vec<Pad>,
+    wanted: PadSet,
+    consumer: Option<Waker>,
+    closed: bool,
+    group: bool,
+    next: usize,
+}
+
+struct Pad {
+    items: VecDeque<Item>,
+    bytes: usize,
+    buffers: usize,
+    held: Held,
+    limits: QueueLimits,
+    skipping: bool,
+    audio: bool,
+    ended: bool,
+    waiter: Option<Waker>,
+    stats: Arc<LinkStats>,
+    upstream: Option<(Arc<Control>, usize, PadId)>,
+}
+
+/// What the consumer has taken and not yet worked off.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    buffers: usize,
+    bytes: usize,
+}
+
+/// The sending end of one pad. Dropping it ends the pad.
+pub(crate) struct PortSender {
+    port: Arc<Port>,
+    pad: PadId,
+}
+
+impl Port {
+    pub(crate) fn new() -> Arc<Self> {
+        let state =
+            State { pads: Vec::new(), wanted: PadSet::empty(), consumer: None, closed: false, group: false, next: 0 };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    /// Adds a pad and gives its sending end.
+    pub(crate) fn add_pad(self: &Arc<Self>, limits: QueueLimits, stats: Arc<LinkStats>) -> PortSender {
+        let mut state = self.lock();
+        state.pads.push(Pad {
+            items: VecDeque::new(),
+            bytes: 0,
+            buffers: 0,
+            held: Held::default(),
+            limits,
+            skipping: false,
+            audio: false,
+            ended: false,
+            waiter: None,
+            stats,
+            upstream: None,
+        });
+        PortSender { port: self.clone(), pad: PadId((state.pads.len() - 1) as u16) }
+    }
+
+    /// Sends a request to whoever feeds a pad.
+    pub(crate) fn request(&self, pad: PadId, request: Request) {
+        let upstream = self.lock().pads.get(pad.index()).and_then(|p| p.upstream.clone());
+        if let Some((control, node, src)) = upstream {
+            control.request(node, src, request);
+        }
+    }
+
+    /// Takes what is ready, a batch at the most, fairly over the pads. Says that earlier batches are worked off.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, into: &mut VecDeque<(PadId, Item)>) -> Poll<()> {
+        let mut state = self.lock();
+        let woken = state.take(into);
+        let ready = !into.is_empty();
+        if !ready {
+            state.consumer = Some(cx.waker().clone());
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    pub(crate) async fn take(&self, into: &mut VecDeque<(PadId, Item)>) {
+        poll_fn(|cx| self.poll_take(cx, into)).await;
+    }
+
+    /// Says what an aggregate holds and waits for, so that producers are held back or let go.
+    pub(crate) fn set_inbox(&self, inbox: &Inbox, wanted: PadSet) {
+        let woken: Vec<Waker> = {
+            let mut state = self.lock();
+            (state.group, state.wanted) = (true, wanted);
+            for (i, pad) in state.pads.iter_mut().enumerate() {
+                pad.held = Held { buffers: inbox.len(PadId(i as u16)), bytes: 0 };
+            }
+            state.release()
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// The consumer is gone: producers no longer wait, what they send is dropped.
+    pub(crate) fn close(&self) {
+        let woken: Vec<Waker> = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.pads.iter_mut().for_each(|p| p.items.clear());
+            state.pads.iter_mut().filter_map(|p| p.waiter.take()).collect()
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, into: &mut VecDeque<(PadId, Item)>) -> Vec<Waker> {
+        let count = self.pads.len();
+        for turn in 0..count {
+            let at = (self.next + turn) % count;
+            let pad = &mut self.pads[at];
+            if !self.group {
+                pad.held = Held::default();
+            }
+            let mut batch = (pad.limits.buffers / 4).clamp(1, MAX_BATCH);
+            while batch > 0 {
+                let Some(item) = pad.pop() else { break };
+                if matches!(item, Item::Buffer(_)) {
+                    batch -= 1;
+                    pad.held.buffers += 1;
+                    pad.held.bytes += item.bytes();
+                }
+                into.push_back((PadId(at as u16), item));
+            }
+            pad.stats.set_level(pad.buffers);
+        }
+        self.next = self.next.wrapping_add(1);
+        self.release()
+    }
+
+    /// Wakers of the producers that may go on.
+    fn release(&mut self) -> Vec<Waker> {
+        (0..self.pads.len()).filter_map(|i| if self.is_full(i) { None } else { self.pads[i].waiter.take() }).collect()
+    }
+
+    fn is_full(&self, at: usize) -> bool {
+        let pad = &self.pads[at];
+        if self.closed || !pad.is_full() {
+            return false;
+        }
+        let hungry = |p: PadId| p.index() != at && self.pads.get(p.index()).is_some_and(|p| p.items.is_empty());
+        !self.wanted.iter().any(hungry)
+    }
+}
+
+impl Pad {
+    fn is_full(&self) -> bool {
+        let limits = &self.limits;
+        let over = |limit: usize, now: usize| limit > 0 && now >= limit;
+        over(limits.buffers, self.buffers + self.held.buffers)
+            || over(limits.bytes, self.bytes + self.held.bytes)
+            || (limits.time > 0 && self.stretch() >= limits.time)
+    }
+
+    fn stretch(&self) -> i64 {
+        let time = |item: Option<&Item>| item.and_then(Item::dts_or_pts).map(Time::nanos);
+        let first = time(self.items.iter().find(|i| i.dts_or_pts().is_some()));
+        let last = time(self.items.iter().rev().find(|i| i.dts_or_pts().is_some()));
+        first.zip(last).map_or(0, |(first, last)| last.saturating_sub(first))
+    }
+
+    fn push(&mut self, item: Item) {
+        if let Item::Caps(caps) = &item {
+            self.audio = caps.is_audio();
+        }
+        self.stats.count(&item);
+        self.bytes += item.bytes();
+        self.buffers += usize::from(matches!(item, Item::Buffer(_)));
+        self.items.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.bytes();
+        self.buffers -= usize::from(matches!(item, Item::Buffer(_)));
+        Some(item)
+    }
+
+    /// A full leaky pad takes `item` or leaves something out. Never touches what is not media.
+    fn leak(&mut self, item: Item) {
+        match self.limits.leaky {
+            Leaky::No | Leaky::Lossless => self.push(item),
+            Leaky::Upstream => self.stats.drop_one(),
+            Leaky::Downstream => {
+                self.drop_oldest();
+                self.push(item);
+            }
+            Leaky::ToKeyframe => {
+                self.skipping = true;
+                self.stats.drop_one();
+            }
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(at) = self.items.iter().position(|i| matches!(i, Item::Buffer(_)))
+            && let Some(item) = self.items.remove(at)
+        {
+            self.bytes -= item.bytes();
+            self.buffers -= 1;
+            self.stats.drop_one();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.items.retain(|item| !matches!(item, Item::Buffer(_) | Item::Gap(_) | Item::Eos));
+        (self.bytes, self.buffers, self.skipping) = (0, 0, false);
+    }
+}
+
+impl PortSender {
+    /// Sends, or gives the item back when the pad is full. Only buffers wait: the rest always goes in.
+    pub(crate) fn try_send(&self, item: Item) -> Result<(), Item> {
+        let waker = {
+            let mut state = self.port.lock();
+            if state.closed {
+                return Ok(());
+            }
+            let full = matches!(item, Item::Buffer(_)) && state.is_full(self.pad.index());
+            let pad = &mut state.pads[self.pad.index()];
+            match &item {
+                Item::Buffer(buffer) if pad.skipping => {
+                    if full || !(buffer.is_keyframe() || pad.audio) {
+                        pad.stats.drop_one();
+                        return Ok(());
+                    }
+                    pad.skipping = false;
+                    pad.push(item);
+                }
+                Item::Buffer(_) if full && matches!(pad.limits.leaky, Leaky::No | Leaky::Lossless) => return Err(item),
+                Item::Buffer(_) if full => pad.leak(item),
+                Item::Flush(_) => {
+                    pad.ended = false;
+                    pad.flush();
+                    pad.items.push_front(item);
+                }
+                _ => {
+                    pad.ended |= matches!(item, Item::Eos);
+                    pad.push(item);
+                }
+            }
+            state.consumer.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Waits until the pad has room.
+    pub(crate) async fn ready(&self) {
+        poll_fn(|cx| self.poll_ready(cx)).await;
+    }
+
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.port.lock();
+        if !state.is_full(self.pad.index()) {
+            return Poll::Ready(());
+        }
+        state.pads[self.pad.index()].waiter = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Says who feeds this pad, for requests from downstream.
+    pub(crate) fn set_upstream(&self, control: Arc<Control>, node: usize, src: PadId) {
+        self.port.lock().pads[self.pad.index()].upstream = Some((control, node, src));
+    }
+}
+
+impl Drop for PortSender {
+    /// Whoever fed this pad is gone. Unless the stream has ended already, it ends now, so that nobody waits for more.
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.port.lock();
+            let pad = &mut state.pads[self.pad.index()];
+            if !pad.ended {
+                pad.ended = true;
+                pad.push(Item::Eos);
+            }
+            state.consumer.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use futures_util::task::noop_waker;
+    use millstream_core::{Buffer, BufferFlags};
+
+    use super::*;
+
+    fn limits(buffers: usize, leaky: Leaky) -> QueueLimits {
+        QueueLimits { buffers, bytes: 0, time: 0, leaky }
+    }
+
+    fn item(id: u8, key: bool) -> Item {
+        let mut flags = BufferFlags::empty();
+        flags.set(BufferFlags::KEYFRAME, key);
+        Item::buffer(Buffer::new(vec![id]).with_flags(flags))
+    }
+
+    fn take(port: &Port) -> Vec<u8> {
+        let (mut all, waker) = (Vec::new(), noop_waker());
+        let mut batch = VecDeque::new();
+        while port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready() {
+            all.extend(batch.drain(..).filter_map(|(_, item)| match item {
+                Item::Buffer(b) => Some(b.payload.contiguous()[0]),
+                _ => None,
+            }));
+        }
+        all
+    }
+
+    #[test]
+    fn a_full_pad_gives_the_item_back_but_takes_what_is_not_media() {
+        let port = Port::new();
+        let sender = port.add_pad(limits(2, Leaky::No), Arc::default());
+        assert!(sender.try_send(item(1, true)).is_ok() && sender.try_send(item(2, false)).is_ok());
+        assert!(sender.try_send(item(3, false)).is_err());
+        assert!(sender.try_send(Item::Eos).is_ok());
+        assert_eq!(take(&port), [1, 2]);
+    }
+
+    #[test]
+    fn leaky_pads_leave_out_what_they_say() {
+        let send = |leaky, keys: &[bool]| {
+            let port = Port::new();
+            let stats = Arc::<LinkStats>::default();
+            let sender = port.add_pad(limits(2, leaky), stats.clone());
+            keys.iter().enumerate().for_each(|(i, key)| assert!(sender.try_send(item(i as u8, *key)).is_ok()));
+            let mut got = take(&port);
+            assert!(sender.try_send(item(8, false)).is_ok() && sender.try_send(item(9, true)).is_ok());
+            got.extend(take(&port));
+            (got, stats.report("", "").dropped)
+        };
+        let keys = [true, false, false, true];
+        assert_eq!(send(Leaky::Upstream, &keys), (vec![0, 1, 8, 9], 2));
+        assert_eq!(send(Leaky::Downstream, &keys), (vec![2, 3, 8, 9], 2));
+        assert_eq!(send(Leaky::ToKeyframe, &keys), (vec![0, 1, 9], 3), "8 depends on what was left out");
+    }
+
+    #[test]
+    fn a_producer_is_not_held_back_while_a_needed_pad_is_empty() {
+        let port = Port::new();
+        let direct = port.add_pad(limits(1, Leaky::No), Arc::default());
+        let encoded = port.add_pad(limits(1, Leaky::No), Arc::default());
+        assert!(direct.try_send(item(1, true)).is_ok());
+        assert!(direct.try_send(item(2, true)).is_err());
+        port.set_inbox(&Inbox::new(2), PadSet::from_iter([PadId(1)]));
+        assert!(direct.try_send(item(2, true)).is_ok(), "the muxer waits for the encoder");
+        assert!(encoded.try_send(item(3, true)).is_ok());
+        assert!(direct.try_send(item(4, true)).is_err(), "nobody is waiting any more");
+    }
+
+    #[test]
+    fn a_flush_overtakes_data_and_keeps_caps() {
+        let port = Port::new();
+        let sender = port.add_pad(limits(2, Leaky::No), Arc::default());
+        for item in [Item::Caps("a/b".parse().unwrap()), item(1, true), item(2, true), Item::Flush(7)] {
+            assert!(sender.try_send(item).is_ok());
+        }
+        let (mut batch, waker) = (VecDeque::new(), noop_waker());
+        assert!(port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready());
+        let names: Vec<_> = batch.iter().map(|(_, item)| item.name()).collect();
+        assert_eq!(names, ["flush", "caps"]);
+    }
+
+    #[test]
+    fn a_lost_producer_ends_its_pad_once() {
+        let port = Port::new();
+        let sender = port.add_pad(limits(2, Leaky::No), Arc::default());
+        assert!(sender.try_send(Item::Eos).is_ok());
+        drop(sender);
+        drop(port.add_pad(limits(2, Leaky::No), Arc::default()));
+        let (mut batch, waker) = (VecDeque::new(), noop_waker());
+        assert!(port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready());
+        let pads: Vec<_> = batch.iter().map(|(pad, item)| (pad.0, item.name())).collect();
+        assert_eq!(pads, [(0, "eos"), (1, "eos")]);
+    }
+}
