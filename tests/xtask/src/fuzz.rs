@@ -23,8 +23,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if targets.is_empty() {
         bail!("no fuzz target of that name in tests/fuzz/fuzz_targets");
     }
-    for target in targets {
-        one(&target, args.seconds)?;
+    let found: Vec<String> = targets.into_iter().filter(|target| one(target, args.seconds).is_err()).collect();
+    if !found.is_empty() {
+        bail!("inputs in tests/fuzz/artifacts that fell over: {}", found.join(", "));
     }
     Ok(())
 }
