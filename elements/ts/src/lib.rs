@@ -13,6 +13,7 @@
 //! | ETSI TR 101 290 | PCR and PAT/PMT intervals that are kept | [`muxer`] |
 
 pub mod adaptation;
+pub mod demuxer;
 pub mod error;
 pub mod muxer;
 pub mod opus;
