@@ -99,7 +99,8 @@ impl AudioSpecificConfig {
     pub fn parse(data: &[u8]) -> Result<Self, CodecError> {
         let mut reader = BitReader::new(UNIT, data);
         let mut config = Self::read_core(&mut reader)?;
-        if config.sbr.is_none() {
+        // Behind the other types lie fields that are not read here, so the place of the extension is not known.
+        if config.sbr.is_none() && config.object_type.is_general_audio() {
             // Padding is often cut short; an extension that cannot be read is none.
             config.sbr = read_sync_extension(&mut reader).ok().flatten();
         }
@@ -110,7 +111,7 @@ impl AudioSpecificConfig {
     pub(crate) fn read_core(reader: &mut BitReader<'_>) -> Result<Self, CodecError> {
         let start = reader.position();
         let mut object_type = read_object_type(reader)?;
-        let mut sample_rate = read_sample_rate(reader)?;
+        let sample_rate = read_sample_rate(reader)?;
         let channel_config = reader.u8(4)?;
         let mut sbr = None;
         if matches!(object_type, ObjectType::SBR | ObjectType::PS) {
@@ -120,9 +121,6 @@ impl AudioSpecificConfig {
             if object_type == ObjectType::ER_BSAC {
                 reader.skip(4)?; // extensionChannelConfiguration
             }
-        }
-        if sample_rate == 0 {
-            sample_rate = 1; // an explicit 0 must not become a divisor
         }
         let mut config = Self {
             object_type,
@@ -268,11 +266,9 @@ fn read_object_type(reader: &mut BitReader<'_>) -> Result<ObjectType, CodecError
 
 fn read_sample_rate(reader: &mut BitReader<'_>) -> Result<u32, CodecError> {
     let index = reader.u8(4)?;
-    if index == 15 {
-        return reader.u(24);
-    }
-    let rate = SAMPLE_RATES.get(usize::from(index)).copied();
-    rate.ok_or_else(|| reader.invalid("samplingFrequencyIndex 13 and 14 are reserved"))
+    let rate = if index == 15 { Some(reader.u(24)?) } else { SAMPLE_RATES.get(usize::from(index)).copied() };
+    let rate = rate.filter(|rate| *rate != 0); // callers divide by it
+    rate.ok_or_else(|| reader.invalid("samplingFrequencyIndex 13 and 14 are reserved, and no rate is 0 Hz"))
 }
 
 fn write_sample_rate(writer: &mut BitWriter, rate: u32) {
