@@ -2,6 +2,9 @@
 
 use millstream_core::settings::Span;
 
+use crate::diagnostic::{Diagnostic, codes};
+use crate::yaml;
+
 /// A text that a pipeline is read from, its name for messages and where its lines start.
 #[derive(Debug, Clone)]
 pub struct SourceText {
@@ -28,6 +31,28 @@ impl SourceText {
             text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| clamp(i.saturating_add(1)));
         let line_starts = std::iter::once(0).chain(after_newline).collect();
         Self { name: name.into(), text, line_starts }
+    }
+
+    /// A source from the bytes of a file.
+    ///
+    /// # Errors
+    /// When the bytes are no UTF-8, or more than a pipeline can have.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Box<Diagnostic>> {
+        let name = name.into();
+        if bytes.len() > yaml::MAX_FILE_SIZE {
+            let message = format!("{name} has {} bytes, more than {}", bytes.len(), yaml::MAX_FILE_SIZE);
+            return Err(Box::new(Diagnostic::error(codes::TOO_LARGE, message).hint("is this the right file?")));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self::new(name, text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let d = Diagnostic::error(codes::NOT_UTF8, format!("{name} is not UTF-8 text: see byte {at}"));
+                Err(Box::new(
+                    d.hint("a media file is played with `launch filesrc location=…`, and looked into with `discover`"),
+                ))
+            }
+        }
     }
 
     /// The name for messages.

@@ -98,8 +98,9 @@ impl<'a> Parser<'a> {
         }
         let named = explicit.is_some();
         let own = explicit.unwrap_or_else(|| Spanned::new(self.made_up(name), span));
+        let whole = props.last().map_or(span, |(_, value)| span.join(value.span));
         let props: Vec<(Key, Node)> = props.into_iter().filter(|(key, _)| key.text != "name").collect();
-        let last = props.last().map_or(span, |(_, value)| span.join(value.span));
+        let last = props.last().map_or(span, |(_, value)| value.span);
         let props_span = props.first().map_or(Span::at(span.end), |(key, _)| key.span.join(last));
         self.doc.elements.push(ElementDoc {
             name: own.clone(),
@@ -108,7 +109,7 @@ impl<'a> Parser<'a> {
             props: Node { span: props_span, kind: NodeKind::Map(props) },
             on_error: None,
             incomplete: false,
-            span: last,
+            span: whole,
         });
         self.end(EndDoc { element: Spanned::new(own.value, span), pad: None });
         rest

@@ -1,0 +1,134 @@
+//! From text to a checked graph in one call.
+
+use std::fmt;
+
+use millstream_core::Registry;
+
+use crate::check::{CheckOptions, check};
+use crate::diagnostic::{Diagnostic, Diagnostics, RenderOptions, Severity, render_all};
+use crate::doc::{PipelineDoc, Syntax};
+use crate::graph::Graph;
+use crate::params::{self, ParamSources};
+use crate::source::SourceText;
+use crate::{launch, pipeline};
+
+/// A pipeline that can run.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The checked graph.
+    pub graph: Graph,
+    /// The syntax tree with params replaced.
+    pub doc: PipelineDoc,
+    /// What is probably not as meant, and what is good to know.
+    pub warnings: Vec<Diagnostic>,
+    /// The text.
+    pub source: SourceText,
+}
+
+/// A pipeline that cannot run, and everything that is wrong with it. Prints as text with source excerpts.
+#[derive(Debug, Clone)]
+pub struct LoadError {
+    /// All findings, in the order of the text; at least one is an error.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The text.
+    pub source: SourceText,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(render_all(&self.diagnostics, &self.source, RenderOptions::default()).trim_end())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Reads and checks a YAML pipeline.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_yaml(source: SourceText, registry: &Registry, params: &ParamSources<'_>) -> Result<Loaded, Box<LoadError>> {
+    load(source, Syntax::Yaml, registry, params, &CheckOptions::default())
+}
+
+/// Reads and checks a launch line.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_launch(line: &str, registry: &Registry) -> Result<Loaded, Box<LoadError>> {
+    let source = SourceText::new("command line", line);
+    load(source, Syntax::Launch, registry, &ParamSources::default(), &CheckOptions::default())
+}
+
+/// Reads and checks a pipeline.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(
+    source: SourceText,
+    syntax: Syntax,
+    registry: &Registry,
+    params: &ParamSources<'_>,
+    options: &CheckOptions,
+) -> Result<Loaded, Box<LoadError>> {
+    let mut diagnostics = Diagnostics::default();
+    let doc = parse(&source, syntax, params, &mut diagnostics);
+    let graph = check(&doc, registry, options, &mut diagnostics);
+    let diagnostics = diagnostics.into_sorted();
+    match graph {
+        Some(graph) if diagnostics.iter().all(|d| d.severity != Severity::Error) => {
+            Ok(Loaded { graph, doc, warnings: diagnostics, source })
+        }
+        _ => Err(Box::new(LoadError { diagnostics, source })),
+    }
+}
+
+/// Reads a pipeline and replaces its params, without a look at the elements.
+pub fn parse(
+    source: &SourceText,
+    syntax: Syntax,
+    params: &ParamSources<'_>,
+    diagnostics: &mut Diagnostics,
+) -> PipelineDoc {
+    let mut doc = match syntax {
+        Syntax::Yaml => pipeline::parse(source, diagnostics),
+        Syntax::Launch => launch::parse(source, diagnostics),
+    };
+    // A file that is no YAML has no params to speak of.
+    if !(diagnostics.has_errors() && doc.elements.is_empty()) {
+        params::resolve(&mut doc, source, params, diagnostics);
+    }
+    doc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::registry;
+
+    #[test]
+    fn a_file_becomes_a_graph() {
+        let text =
+            "params: { n: 3 }\nelements: { a: { element: fakesrc, num-buffers: \"${n}\" } }\nlinks: [a ! fakesink]\n";
+        let set = [("n".to_owned(), "x".to_owned())];
+        let source = || SourceText::new("t.yaml", text);
+        let loaded = load_yaml(source(), &registry(), &ParamSources::default()).expect("a graph");
+        assert_eq!((loaded.graph.nodes.len(), loaded.warnings.len()), (2, 0));
+        let settings = loaded.graph.nodes[0].settings.make().expect("settings");
+        assert_eq!(settings.downcast_ref::<crate::testing::FakeSettings>().map(|s| s.num_buffers), Some(3));
+        let error = load_yaml(source(), &registry(), &ParamSources { set: &set, env: &|_| None }).expect_err("x");
+        let expected = "\
+error[MS0403]: property `num-buffers` of `fakesrc` is `x`
+  --> t.yaml:2:49
+   |
+ 2 | elements: { a: { element: fakesrc, num-buffers: \"${n}\" } }
+   |                                                 ^^^^^^
+   = expected: a whole number";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_line_becomes_a_graph() {
+        assert!(load_launch("fakesrc ! fakesink", &registry()).is_ok());
+        assert_eq!(load_launch("fakesrc !", &registry()).expect_err("no sink").diagnostics.len(), 2);
+    }
+}
