@@ -18,4 +18,7 @@
 
 pub mod playlist;
 pub mod segmenter;
+pub mod sink;
 pub mod window;
+
+pub use sink::register;

@@ -141,15 +141,16 @@ impl Segmenter {
 
     /// Takes the next frame. A [`Cut`] ends the segment before this frame.
     pub fn frame(&mut self, frame: Frame) -> Option<Cut> {
-        let jump = std::mem::take(&mut self.discontinuity) || self.is_jump(&frame);
-        if jump {
+        let changed = std::mem::take(&mut self.discontinuity);
+        let jump = self.is_jump(&frame);
+        if changed || jump {
             (self.last_dts, self.newest, self.last_key, self.group) = ([None; 2], None, None, None);
         }
         if frame.leading && frame.key {
             self.group = self.last_key.map(|last| frame.pts.since(last)).filter(|d| d.nanos() > 0);
             self.last_key = Some(frame.pts);
         }
-        let cut = self.decide(&frame, jump);
+        let cut = self.decide(&frame, changed, jump);
         if let Some(cut) = cut {
             self.out_of_step = matches!(cut.cause, Cause::NoKeyFrame | Cause::Silence);
             self.segment = None;
@@ -172,13 +173,16 @@ impl Segmenter {
         Some(Cut { duration: self.alone(&segment), cause: Cause::End })
     }
 
-    fn decide(&self, frame: &Frame, jump: bool) -> Option<Cut> {
+    fn decide(&self, frame: &Frame, changed: bool, jump: bool) -> Option<Cut> {
         let segment = self.segment?;
         let elapsed = frame.pts.since(segment.start);
         // A hole before this frame that no segment can span. Without it, the segment would have ended earlier.
         let hole = elapsed >= self.limit && (!self.independent || (frame.leading && frame.key));
         if jump || hole {
             return Some(Cut { duration: self.alone(&segment), cause: Cause::Discontinuity });
+        }
+        if changed {
+            return Some(Cut { duration: self.clamp(segment.start, frame.pts), cause: Cause::Discontinuity });
         }
         let cause =
             if frame.leading { self.lead(&segment, frame, elapsed)? } else { self.follow(&segment, frame, elapsed)? };
