@@ -1,1 +1,37 @@
-//! Registers every element that ships with millstream.
+//! Every element that ships with millstream.
+//!
+//! | crate | elements |
+//! | --- | --- |
+//! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
+//! | `millstream-io` | `filesrc`, `filesink` |
+
+use millstream_core::Registry;
+
+/// A registry of all elements.
+pub fn registry() -> Registry {
+    let mut registry = Registry::new();
+    millstream_generic::register(&mut registry);
+    millstream_io::register(&mut registry);
+    // To come, each with one line: codec (parsers), flv, ts, hls.
+    registry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_says_what_it_is() {
+        let registry = registry();
+        for name in ["filesrc", "filesink", "fakesrc", "fakesink", "identity", "queue", "tee", "appsrc", "appsink"] {
+            assert!(registry.get(name).is_some(), "{name}");
+        }
+        for factory in registry.iter() {
+            assert!(!factory.pads.is_empty() && !factory.summary.is_empty(), "{factory:?}");
+            assert!(factory.example.contains(factory.name), "{factory:?} has no example");
+            for property in factory.settings.properties() {
+                assert!(!property.description.is_empty(), "{factory:?}: {} is not described", property.name);
+            }
+        }
+    }
+}

@@ -154,6 +154,21 @@ mod tests {
     }
 
     #[test]
+    fn input_that_comes_in_spite_of_the_hold_does_not_overtake() {
+        let factory = factory();
+        let settings = factory.settings.parse(&millstream_core::settings::Node::map::<String>([])).unwrap();
+        let env = millstream_testkit::TestEnv::new();
+        let cx = BuildCx::new("sync", env.env, Vec::new(), Vec::new());
+        let Element::Transform(mut sync) = factory.build(settings, &cx).unwrap() else { panic!("a transform") };
+        let mut out = Output::new(1, 1);
+        for item in [Item::buffer(at(0)), Item::buffer(at(1000)), Item::Eos] {
+            assert_eq!(sync.handle(PadId::FIRST, item, &mut out).unwrap(), Flow::Done);
+        }
+        let names: Vec<_> = out.drain().iter().map(|(_, item)| item.name()).collect();
+        assert_eq!(names, ["buffer", "buffer", "eos"]);
+    }
+
+    #[test]
     fn a_flush_forgets_what_waits_and_sync_can_be_off() {
         let mut harness = Harness::new(&factory(), "");
         harness.push_buffer("sink", at(0)).unwrap();

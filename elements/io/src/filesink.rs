@@ -363,7 +363,8 @@ mod tests {
         harness.push_buffer("sink", bytes("abcd")).unwrap();
         drop(harness);
         drop(sink(&env, "location=b").unwrap());
-        assert_eq!(env.fs.paths(), [PathBuf::from("a.part")]);
+        drop(sink(&env, "location=c atomic=false").unwrap());
+        assert_eq!(env.fs.paths(), ["a.part", "c"].map(PathBuf::from));
         assert_eq!(env.fs.get("a.part").unwrap(), b"abcd");
     }
 
