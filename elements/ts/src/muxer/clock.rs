@@ -43,7 +43,9 @@ pub(super) enum Step {
 impl Clock {
     pub(super) fn new(settings: &TsMuxerSettings) -> Self {
         let bits = settings.bitrate.map_or(0, u128::from) * settings.pcr_interval.max(1).unsigned_abs() as u128;
-        let packets = bits / (90_000 * 8 * PACKET_SIZE as u128);
+        let packets = u64::try_from(bits / (90_000 * 8 * PACKET_SIZE as u128)).unwrap_or(u64::MAX);
+        // A packet of media, at least, follows each PCR: there is progress at any rate.
+        let every = (packets - TABLE_PACKETS.min(packets / 2)).max(2);
         Self {
             interval: settings.pcr_interval.saturating_mul(PCR_PER_PTS),
             delay: settings.pcr_delay.saturating_mul(PCR_PER_PTS),
@@ -51,7 +53,7 @@ impl Clock {
             last: None,
             origin: None,
             last_at: 0,
-            every: u64::try_from(packets).unwrap_or(u64::MAX).saturating_sub(TABLE_PACKETS).max(1),
+            every,
         }
     }
 

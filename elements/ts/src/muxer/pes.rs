@@ -93,11 +93,11 @@ impl TsMuxer {
             self.stats.discontinuities += 1;
         }
         self.pad_until(target);
-        if video_key && self.settings.psi_at_key_frames || self.tables.due(dts, self.settings.psi_interval) {
-            self.tables.write(dts, &mut self.blocks);
-        }
         while let Some(pcr) = self.clock.overdue(target) {
             self.put_pcr_only(pcr, false);
+        }
+        if video_key && self.settings.psi_at_key_frames || self.tables.due(dts, self.settings.psi_interval) {
+            self.tables.write(dts, &mut self.blocks);
         }
         let lead = self.lead(leads, target, video_key, step == Step::Jump);
         if self.clock.now(self.blocks.total()).is_some_and(|now| now > dts.saturating_mul(PCR_PER_PTS)) {
@@ -200,7 +200,7 @@ impl TsMuxer {
                 self.put_gathered(index, source, MAX_PAYLOAD);
                 1
             } else {
-                let count = self.put_run(index, &chunks[..chunks.len().min(due)]);
+                let count = self.put_run(index, &chunks[..chunks.len().min(due).min(left / MAX_PAYLOAD)]);
                 source.advance(count * MAX_PAYLOAD);
                 count
             };
