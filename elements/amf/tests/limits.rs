@@ -78,6 +78,16 @@ fn rtmp_m10_references_do_not_amplify() {
 }
 
 #[test]
+fn rtmp_m10_limits_hold_across_switches_to_amf3() {
+    // Each switch yields an array of 1000 nulls in 1005 bytes; together they are too many.
+    let array = [&[0x11, 0x09, 0x8F, 0x51, 0x01][..], &[0x01; 1000]].concat();
+    let wire = [&[0x0A, 0, 0, 0, 255, 0x0A, 0, 0, 0, 255][..], &array.repeat(255)].concat();
+    assert!(amf0::read_all(&wire[5..]).is_ok());
+    let twice = [&wire[5..], &wire[5..]].concat();
+    assert_eq!(amf0::read_all(&twice).unwrap_err().kind, AmfErrorKind::TooManyValues);
+}
+
+#[test]
 fn rtmp_m10_unknown_markers_and_externalizable_are_refused_by_name() {
     for marker in [0x04, 0x0E, 0x12, 0xFF] {
         assert_eq!(amf0::read_all(&[5, marker]).unwrap_err().kind, AmfErrorKind::Marker0(marker));

@@ -260,6 +260,9 @@ fn flv_3_skipped_tags_are_reported_with_their_place() {
     let drop = reader.next_dropped().expect("one tag is lost");
     // A flipped bit makes the type byte 0x29.
     assert_eq!((drop.offset, drop.bytes, drop.reason), (137_076, 1539 + 15, DropReason::Encrypted));
+    let Some(file) = media("broken/flv_bad_prevtagsize.flv") else { return };
+    let stats = read_all(&file, 1 << 20).1.stats();
+    assert_eq!((stats.tags, stats.wrong_previous_tag_size, stats.drops), (346, 346, 0), "every one is wrong");
     let Some(file) = media("broken/flv_unknown_tag_types.flv") else { return };
     let (_, mut reader) = read_all(&file, 1 << 20);
     let drops: Vec<_> = std::iter::from_fn(|| reader.next_dropped()).collect();

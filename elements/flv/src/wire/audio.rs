@@ -2,11 +2,11 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::codec::{AudioCodec, FourCc};
+use super::codec::AudioCodec;
 use super::cursor::Cursor;
 use super::error::{BodyError, EncodeError};
 use super::modex;
-use super::multitrack::{self, MultitrackType};
+use super::multitrack::{self, MultitrackType, TrackBody};
 use super::packet::{HeaderForm, PacketKind, Packets, TrackPacket};
 
 /// `SoundFormat` that says "extended header".
@@ -171,30 +171,17 @@ pub fn write_audio_header(
 pub fn write_audio_tracks(packets: &[TrackPacket<AudioCodec>], out: &mut impl BufMut) -> Result<(), EncodeError> {
     let Some(first) = packets.first() else { return Ok(()) };
     let packet_type = type_of(first.kind)?;
-    let fourccs = packets.iter().map(|packet| fourcc_of(packet, first.kind)).collect::<Result<Vec<_>, _>>()?;
-    let layout = multitrack::layout_of(&fourccs);
-    write_extended_type(packet_type::MULTITRACK, first.kind.nano_offset(), out);
-    out.put_u8(layout.nibble() << 4 | packet_type);
-    if layout != MultitrackType::ManyTracksManyCodecs {
-        out.put_slice(&fourccs[0].0);
-    }
-    for (packet, fourcc) in packets.iter().zip(fourccs) {
-        if layout == MultitrackType::OneTrack {
-            out.put_u8(packet.track_id);
-        } else {
-            let size = multitrack::size24(packet.payload.len())?;
-            multitrack::write_track(layout, fourcc, packet.track_id, size, out);
+    let mut tracks = Vec::with_capacity(packets.len());
+    for packet in packets {
+        if packet.kind != first.kind {
+            return Err(EncodeError::Kind { medium: "this multitrack body", kind: packet.kind.name() });
         }
-        out.put_slice(&packet.payload);
+        let missing = EncodeError::NoFourCc { codec: packet.codec.name(), needed_for: "multitrack" };
+        let fourcc = packet.codec.fourcc().ok_or(missing)?;
+        tracks.push(TrackBody { track_id: packet.track_id, fourcc, time: None, payload: &packet.payload });
     }
-    Ok(())
-}
-
-fn fourcc_of(packet: &TrackPacket<AudioCodec>, kind: PacketKind) -> Result<FourCc, EncodeError> {
-    if packet.kind != kind {
-        return Err(EncodeError::Kind { medium: "a multitrack body", kind: packet.kind.name() });
-    }
-    packet.codec.fourcc().ok_or(EncodeError::NoFourCc { codec: packet.codec.name(), needed_for: "multitrack" })
+    write_extended_type(packet_type::MULTITRACK, first.kind.nano_offset(), out);
+    multitrack::write_tracks(packet_type, &tracks, out)
 }
 
 fn write_legacy(format: u8, packet_type: u8, sound: SoundFlags, out: &mut impl BufMut) -> Result<(), EncodeError> {
@@ -234,6 +221,7 @@ fn type_of(kind: PacketKind) -> Result<u8, EncodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::FourCc;
 
     fn parse(bytes: &[u8]) -> Result<AudioTag, BodyError> {
         parse_audio(&Bytes::copy_from_slice(bytes))

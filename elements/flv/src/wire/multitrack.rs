@@ -98,25 +98,50 @@ pub(super) fn write_one_track(fourcc: FourCc, track_id: u8, out: &mut impl BufMu
     out.put_u8(track_id);
 }
 
-/// Appends what stands ahead of one of many tracks' payload of `size` bytes (24 bits).
-pub(super) fn write_track(layout: MultitrackType, fourcc: FourCc, track_id: u8, size: u32, out: &mut impl BufMut) {
-    if layout == MultitrackType::ManyTracksManyCodecs {
-        out.put_slice(&fourcc.0);
+/// A track to be written.
+pub(super) struct TrackBody<'a> {
+    pub(super) track_id: u8,
+    pub(super) fourcc: FourCc,
+    /// The composition time, where the packet has one.
+    pub(super) time: Option<[u8; 3]>,
+    pub(super) payload: &'a [u8],
+}
+
+/// Appends the multitrack byte and the tracks, in the densest layout.
+pub(super) fn write_tracks(
+    packet_type: u8,
+    tracks: &[TrackBody<'_>],
+    out: &mut impl BufMut,
+) -> Result<(), EncodeError> {
+    let Some(first) = tracks.first() else { return Ok(()) };
+    let layout = match tracks {
+        [_] => MultitrackType::OneTrack,
+        _ if tracks.iter().all(|track| track.fourcc == first.fourcc) => MultitrackType::ManyTracks,
+        _ => MultitrackType::ManyTracksManyCodecs,
+    };
+    out.put_u8(layout.nibble() << 4 | packet_type);
+    if layout != MultitrackType::ManyTracksManyCodecs {
+        out.put_slice(&first.fourcc.0);
     }
-    let [_, a, b, c] = size.to_be_bytes();
-    out.put_slice(&[track_id, a, b, c]);
+    for track in tracks {
+        if layout == MultitrackType::ManyTracksManyCodecs {
+            out.put_slice(&track.fourcc.0);
+        }
+        let time = track.time.as_ref().map_or(&[][..], |time| time);
+        out.put_u8(track.track_id);
+        if layout != MultitrackType::OneTrack {
+            out.put_slice(&size24(time.len() + track.payload.len())?);
+        }
+        out.put_slice(time);
+        out.put_slice(track.payload);
+    }
+    Ok(())
 }
 
 /// A payload size as the 24-bit field takes it.
-pub(super) fn size24(size: usize) -> Result<u32, EncodeError> {
-    u32::try_from(size).ok().filter(|size| *size < 1 << 24).ok_or(EncodeError::TooLarge { size })
-}
-
-/// The densest layout for tracks of these codecs.
-pub(super) fn layout_of(fourccs: &[FourCc]) -> MultitrackType {
-    match fourccs {
-        [_] => MultitrackType::OneTrack,
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => MultitrackType::ManyTracks,
-        _ => MultitrackType::ManyTracksManyCodecs,
+fn size24(size: usize) -> Result<[u8; 3], EncodeError> {
+    match u32::try_from(size).map(u32::to_be_bytes) {
+        Ok([0, a, b, c]) => Ok([a, b, c]),
+        _ => Err(EncodeError::TooLarge { size }),
     }
 }

@@ -6,7 +6,7 @@ use super::codec::{CODEC_ID_HEVC_ALIAS, VideoCodec};
 use super::cursor::{Cursor, i24_bytes};
 use super::error::{BodyError, EncodeError};
 use super::modex;
-use super::multitrack::{self, MultitrackType};
+use super::multitrack::{self, MultitrackType, TrackBody};
 use super::packet::{HeaderForm, PacketKind, Packets, TrackPacket};
 
 /// Top bit of the first byte: extended header.
@@ -217,14 +217,7 @@ fn write_extended(track_id: u8, codec: VideoCodec, kind: PacketKind, out: &mut i
         _ => frame_type::KEY,
     };
     let single = if track_id == 0 { packet_type } else { packet_type::MULTITRACK };
-    let first = EX_HEADER | frame_type << 4;
-    match kind.nano_offset() {
-        0 => out.put_u8(first | single),
-        nano_offset => {
-            out.put_u8(first | modex::PACKET_TYPE_MODEX);
-            modex::write_nano_offset(nano_offset, single, out);
-        }
-    }
+    write_extended_type(frame_type, single, kind.nano_offset(), out);
     if track_id == 0 {
         out.put_slice(&fourcc.0);
     } else {
@@ -245,54 +238,48 @@ fn write_extended(track_id: u8, codec: VideoCodec, kind: PacketKind, out: &mut i
 /// [`EncodeError`] if a codec has no FourCC, kinds differ or a payload is too large.
 pub fn write_video_tracks(packets: &[TrackPacket<VideoCodec>], out: &mut impl BufMut) -> Result<(), EncodeError> {
     let Some(first) = packets.first() else { return Ok(()) };
-    // One packet type serves all tracks: with composition times, unless all are zero.
-    let types = packets.iter().map(|packet| type_of(packet.codec, packet.kind)).collect::<Result<Vec<_>, _>>()?;
-    let plain = packet_type::CODED_FRAMES_X;
-    let packet_type = types.iter().copied().find(|packet_type| *packet_type != plain).unwrap_or(plain);
-    let mut fourccs = Vec::with_capacity(packets.len());
-    for (packet, own_type) in packets.iter().zip(&types) {
-        let same = *own_type == packet_type || *own_type == plain && packet_type == packet_type::CODED_FRAMES;
-        if !same
-            || is_frame_key(packet.kind) != is_frame_key(first.kind)
-            || packet.kind.nano_offset() != first.kind.nano_offset()
-        {
-            return Err(EncodeError::Kind { medium: "a multitrack body", kind: packet.kind.name() });
-        }
+    let packet_type = shared_type(packets)?;
+    let timed = packet_type == packet_type::CODED_FRAMES;
+    let mut tracks = Vec::with_capacity(packets.len());
+    for packet in packets {
         let missing = EncodeError::NoFourCc { codec: packet.codec.name(), needed_for: "multitrack" };
-        fourccs.push(packet.codec.fourcc().ok_or(missing)?);
-    }
-    let layout = multitrack::layout_of(&fourccs);
-    let first_byte = EX_HEADER | frame_type_of(is_frame_key(first.kind).unwrap_or(true)) << 4;
-    match first.kind.nano_offset() {
-        0 => out.put_u8(first_byte | packet_type::MULTITRACK),
-        nano_offset => {
-            out.put_u8(first_byte | modex::PACKET_TYPE_MODEX);
-            modex::write_nano_offset(nano_offset, packet_type::MULTITRACK, out);
-        }
-    }
-    out.put_u8(layout.nibble() << 4 | packet_type);
-    if layout != MultitrackType::ManyTracksManyCodecs {
-        out.put_slice(&fourccs[0].0);
-    }
-    for (packet, fourcc) in packets.iter().zip(fourccs) {
+        let fourcc = packet.codec.fourcc().ok_or(missing)?;
         let time = match packet.kind {
-            PacketKind::Frame { composition_time_ms, .. }
-                if packet_type == packet_type::CODED_FRAMES && packet.codec.has_composition_time() =>
-            {
+            PacketKind::Frame { composition_time_ms, .. } if timed && packet.codec.has_composition_time() => {
                 Some(i24_bytes(composition_time_ms))
             }
             _ => None,
         };
-        if layout == MultitrackType::OneTrack {
-            out.put_u8(packet.track_id);
-        } else {
-            let size = multitrack::size24(packet.payload.len() + time.map_or(0, |time| time.len()))?;
-            multitrack::write_track(layout, fourcc, packet.track_id, size, out);
-        }
-        out.put_slice(time.as_ref().map_or(&[], |time| time));
-        out.put_slice(&packet.payload);
+        tracks.push(TrackBody { track_id: packet.track_id, fourcc, time, payload: &packet.payload });
     }
-    Ok(())
+    let frame_type = frame_type_of(is_frame_key(first.kind).unwrap_or(true));
+    write_extended_type(frame_type, packet_type::MULTITRACK, first.kind.nano_offset(), out);
+    multitrack::write_tracks(packet_type, &tracks, out)
+}
+
+/// The packet type that serves all of the tracks: `CodedFrames` unless all composition times are zero.
+fn shared_type(packets: &[TrackPacket<VideoCodec>]) -> Result<u8, EncodeError> {
+    let plain = packet_type::CODED_FRAMES_X;
+    let types = packets.iter().map(|packet| type_of(packet.codec, packet.kind)).collect::<Result<Vec<_>, _>>()?;
+    let shared = types.iter().copied().find(|packet_type| *packet_type != plain).unwrap_or(plain);
+    let common = |kind: PacketKind| (is_frame_key(kind), kind.nano_offset());
+    for (packet, own) in packets.iter().zip(types) {
+        let same_type = own == shared || own == plain && shared == packet_type::CODED_FRAMES;
+        if !same_type || packets.first().is_some_and(|first| common(first.kind) != common(packet.kind)) {
+            return Err(EncodeError::Kind { medium: "this multitrack body", kind: packet.kind.name() });
+        }
+    }
+    Ok(shared)
+}
+
+fn write_extended_type(frame_type: u8, packet_type: u8, nano_offset: u32, out: &mut impl BufMut) {
+    let first = EX_HEADER | frame_type << 4;
+    if nano_offset == 0 {
+        out.put_u8(first | packet_type);
+    } else {
+        out.put_u8(first | modex::PACKET_TYPE_MODEX);
+        modex::write_nano_offset(nano_offset, packet_type, out);
+    }
 }
 
 /// Whether a frame is a key frame; nothing for other packets.
