@@ -5,6 +5,7 @@ mod common;
 
 use bytes::Bytes;
 use millstream_codec::access_unit::AccessUnit;
+use millstream_codec::bits::BitWriter;
 use millstream_codec::h264::*;
 use millstream_codec::nal;
 use proptest::prelude::*;
@@ -182,7 +183,27 @@ fn ts_8_access_units_of_transport_streams() {
     for (name, count) in common::counts("h264") {
         if name.starts_with("gen/") && name.ends_with(".ts") {
             let stream = common::ts_payloads(&common::media(&name).unwrap(), 0xe0..=0xef).concat();
-            assert_eq!(split(&stream, 4000).0.len(), count, "{name}");
+            let (units, _) = split(&stream, 4000);
+            assert_eq!(units.len(), count, "{name}");
+            let delimited = units.iter().filter(|unit| NalType::of(&unit.nals[0]) == Some(NalType::Aud)).count();
+            assert_eq!(delimited, count, "{name}: ffmpeg's muxer puts a delimiter first in each access unit");
         }
     }
+}
+
+#[test]
+fn interlaced_sps_crops_in_units_of_four_rows() {
+    // Main profile 1920x1080 interlaced: 34 map units of two macroblock rows, 2 crop units of 4 rows (H.264 7-22).
+    let mut writer = BitWriter::new();
+    writer.bytes(&[0x67, 77, 0, 40]);
+    [0, 0, 2, 1].into_iter().for_each(|code| writer.ue(code)); // id, frame_num, picture order type 2, one reference
+    writer.flag(false);
+    writer.ue(119);
+    writer.ue(33);
+    writer.u(0b0011, 4); // fields, no MBAFF, direct 8x8, cropping
+    [0, 0, 0, 2].into_iter().for_each(|code| writer.ue(code));
+    writer.u(0b01, 2); // no VUI, stop bit
+    let sps = Sps::parse(&writer.finish()).unwrap();
+    assert_eq!((sps.width(), sps.height(), sps.frame_mbs_only), (1920, 1080, false));
+    assert!(!sps.may_reorder(), "picture order type 2");
 }
