@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
 //! | `millstream-io` | `filesrc`, `filesink` |
+//! | `millstream-hls` | `hlssink` |
 
 use millstream_core::Registry;
 
@@ -11,8 +12,9 @@ use millstream_core::Registry;
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     millstream_generic::register(&mut registry);
+    millstream_hls::register(&mut registry);
     millstream_io::register(&mut registry);
-    // To come, each with one line: codec (parsers), flv, ts, hls.
+    // To come, each with one line: codec (parsers), flv, ts.
     registry
 }
 
@@ -23,7 +25,7 @@ mod tests {
     #[test]
     fn every_element_says_what_it_is() {
         let registry = registry();
-        for name in ["filesrc", "filesink", "fakesrc", "fakesink", "identity", "queue", "tee", "appsrc", "appsink"] {
+        for name in ["filesrc", "filesink", "fakesrc", "fakesink", "identity", "queue", "tee", "appsrc", "hlssink"] {
             assert!(registry.get(name).is_some(), "{name}");
         }
         for factory in registry.iter() {

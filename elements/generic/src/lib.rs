@@ -8,7 +8,7 @@
 //! | [`queue`] | puts a channel between two tasks |
 //! | [`tee`] | copies one stream to many branches |
 //! | [`funnel`] | merges many streams into one as they come |
-//! | [`concat`] | plays many streams one after the other |
+//! | [`mod@concat`] | plays many streams one after the other |
 //! | [`valve`] | lets a stream through or not, as the program says while it runs |
 //! | [`capsfilter`] | lets only some caps pass |
 //! | [`clocksync`] | paces a stream to the clock |
