@@ -17,6 +17,8 @@
 //! | [`mod@check`] | the syntax tree against a registry | `docs/spec/pipeline.md` |
 //! | [`diagnostic`] | findings with stable codes, as text and JSON | |
 //! | [`convert`] | the syntax tree back to text | |
+//! | [`mod@schema`] | the schema of pipeline files | JSON Schema 2020-12 |
+//! | [`mod@draw`] | drawings of a graph | Mermaid, DOT |
 //!
 //! Everything here is pure: no file is opened and no variable read, except through what the caller passes in.
 //! [`load_yaml`], [`load_launch`] and [`GraphBuilder`] are the three ways to a [`Graph`].
@@ -25,9 +27,11 @@ pub mod check;
 pub mod convert;
 pub mod diagnostic;
 pub mod doc;
+pub mod draw;
 pub mod launch;
 pub mod params;
 pub mod pipeline;
+pub mod schema;
 pub mod source;
 pub mod yaml;
 
