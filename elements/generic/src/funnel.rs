@@ -51,7 +51,7 @@ struct Funnel {
     started: bool,
     /// What downstream knows.
     sent: Input,
-    flushed: Option<u32>,
+    flushed: Option<u64>,
 }
 
 impl Transform for Funnel {
@@ -112,7 +112,7 @@ impl Funnel {
     }
 
     /// One seek comes back as a flush on every input: one goes on.
-    fn flush(&mut self, epoch: u32, out: &mut Output) {
+    fn flush(&mut self, epoch: u64, out: &mut Output) {
         if self.flushed == Some(epoch) {
             return;
         }

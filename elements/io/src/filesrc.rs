@@ -146,7 +146,7 @@ impl FileSrc {
         }
     }
 
-    fn seek(&mut self, offset: u64, epoch: u32, out: &mut Output) -> Result<()> {
+    fn seek(&mut self, offset: u64, epoch: u64, out: &mut Output) -> Result<()> {
         let Some(len) = self.len else {
             out.warn(self.cannot_seek());
             return Ok(());

@@ -8,8 +8,10 @@ use crate::buffer::Buffer;
 use crate::caps::Caps;
 use crate::time::{Time, TimeDelta};
 
-/// Everything that goes downstream, in order. Sixteen bytes, so that a hop costs next to nothing: whatever is larger
-/// sits behind a pointer.
+/// Everything that goes downstream, in order.
+///
+/// A tag and one word in every variant: an item travels in two registers, so that a hop costs next to nothing. Whatever
+/// is larger sits behind a pointer; a variant with a narrower value would put every item back into memory.
 #[derive(Clone, Debug)]
 pub enum Item {
     /// Media.
@@ -27,7 +29,7 @@ pub enum Item {
     /// An event that only some elements understand; the others pass it on.
     Custom(Arc<Custom>),
     /// What is under way is void: elements drop what they hold and start over. Overtakes data.
-    Flush(u32),
+    Flush(u64),
     /// This linked pad has no stream: whoever waits for it should not. Ends when a stream starts after all.
     Absent,
     /// No more items on this pad.
@@ -163,7 +165,7 @@ pub enum Request {
         /// Where to.
         to: SeekTo,
         /// Number of the flush that answers.
-        epoch: u32,
+        epoch: u64,
     },
     /// A buffer came this much too late (positive) or early (negative).
     Quality(TimeDelta),

@@ -12,11 +12,14 @@ use crate::time::Time;
 ///
 /// The first item has a slot of its own, because most calls make exactly one; further ones go on a list.
 pub struct Output {
-    first: Option<(PadId, Item)>,
-    more: Vec<(PadId, Item)>,
-    effects: Vec<Effect>,
+    first: Option<Item>,
+    first_pad: PadId,
     sink_pads: u16,
     src_pads: u16,
+    /// True when `more` or `effects` hold something: one look tells the runtime that a call made one item and no more.
+    busy: bool,
+    more: Vec<(PadId, Item)>,
+    effects: Vec<Effect>,
     now: Time,
 }
 
@@ -38,17 +41,37 @@ pub enum Effect {
 impl Output {
     /// An empty output for an element with so many linked sink and source pads. Elements get theirs from the runtime.
     pub fn new(sink_pads: u16, src_pads: u16) -> Self {
-        Self { first: None, more: Vec::new(), effects: Vec::new(), sink_pads, src_pads, now: Time::ZERO }
+        Self {
+            first: None,
+            first_pad: PadId::FIRST,
+            sink_pads,
+            src_pads,
+            busy: false,
+            more: Vec::new(),
+            effects: Vec::new(),
+            now: Time::ZERO,
+        }
     }
 
     /// Sends an item on a source pad.
     #[inline]
     pub fn push(&mut self, pad: PadId, item: Item) {
         if self.first.is_none() {
-            self.first = Some((pad, item));
+            (self.first, self.first_pad) = (Some(item), pad);
         } else {
-            self.more.push((pad, item));
+            self.push_more(pad, item);
         }
+    }
+
+    #[cold]
+    fn push_more(&mut self, pad: PadId, item: Item) {
+        self.busy = true;
+        self.more.push((pad, item));
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.busy = true;
+        self.effects.push(effect);
     }
 
     /// Sends a buffer on a source pad.
@@ -65,16 +88,20 @@ impl Output {
     /// Sends the same item on every linked source pad.
     #[inline]
     pub fn forward(&mut self, item: Item) {
-        match self.src_pads {
-            0 => {}
-            1 => self.push(PadId::FIRST, item),
-            n => {
-                for pad in 1..n {
-                    self.push(PadId(pad - 1), item.clone());
-                }
-                self.push(PadId(n - 1), item);
-            }
+        if self.src_pads == 1 {
+            self.push(PadId::FIRST, item);
+        } else {
+            self.forward_to_all(item);
         }
+    }
+
+    #[cold]
+    fn forward_to_all(&mut self, item: Item) {
+        let Some(last) = self.src_pads.checked_sub(1) else { return };
+        for pad in 0..last {
+            self.push(PadId(pad), item.clone());
+        }
+        self.push(PadId(last), item);
     }
 
     /// Linked source pads.
@@ -89,7 +116,7 @@ impl Output {
 
     /// Sends a request upstream on a sink pad.
     pub fn request(&mut self, pad: PadId, request: Request) {
-        self.effects.push(Effect::Request(pad, request));
+        self.effect(Effect::Request(pad, request));
     }
 
     /// Sends a request upstream on every sink pad.
@@ -99,7 +126,7 @@ impl Output {
 
     /// Posts a message on the bus.
     pub fn post(&mut self, message: MessageKind) {
-        self.effects.push(Effect::Post(message));
+        self.effect(Effect::Post(message));
     }
 
     /// Posts a warning: something is wrong, and the element goes on.
@@ -114,17 +141,17 @@ impl Output {
 
     /// Asks for [`crate::Transform::wake`] at a time; a later call replaces an earlier one.
     pub fn wake_at(&mut self, time: Time) {
-        self.effects.push(Effect::WakeAt(time));
+        self.effect(Effect::WakeAt(time));
     }
 
     /// Asks for no further input before a time: how pacing holds a file back.
     pub fn hold_until(&mut self, time: Time) {
-        self.effects.push(Effect::HoldUntil(time));
+        self.effect(Effect::HoldUntil(time));
     }
 
     /// Says that every stream that will come has started: linked pads without one become absent, so that nobody waits.
     pub fn streams_complete(&mut self) {
-        self.effects.push(Effect::StreamsComplete);
+        self.effect(Effect::StreamsComplete);
     }
 
     /// Runtime side: prepares for a call of an element with so many pads.
@@ -139,10 +166,28 @@ impl Output {
         self.now = now;
     }
 
+    /// Runtime side: true when there is more than one item, or an effect.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Runtime side: everything but the first item has been taken.
+    #[inline]
+    pub fn settle(&mut self) {
+        self.busy = false;
+    }
+
     /// Runtime side: takes the first item.
     #[inline]
-    pub fn take_first(&mut self) -> Option<(PadId, Item)> {
+    pub fn take_first(&mut self) -> Option<Item> {
         self.first.take()
+    }
+
+    /// Runtime side: the source pad of the first item.
+    #[inline]
+    pub fn first_pad(&self) -> PadId {
+        self.first_pad
     }
 
     /// Runtime side: the items after the first, in order.
@@ -159,18 +204,22 @@ impl Output {
 
     /// Runtime side: true when a stream start for this pad is waiting to be delivered.
     pub fn starts_stream(&self, pad: PadId) -> bool {
-        let starts = |(to, item): &(PadId, Item)| *to == pad && matches!(item, Item::StreamStart(_));
-        self.first.iter().chain(&self.more).any(starts)
+        let starts = |to: PadId, item: &Item| to == pad && matches!(item, Item::StreamStart(_));
+        self.first.as_ref().is_some_and(|item| starts(self.first_pad, item))
+            || self.more.iter().any(|(to, item)| starts(*to, item))
     }
 
     /// Takes all items in order, for tests and for programs that use an element without a runtime.
     pub fn drain(&mut self) -> Vec<(PadId, Item)> {
-        self.first.take().into_iter().chain(self.more.drain(..)).collect()
+        self.busy = !self.effects.is_empty();
+        let first = self.first.take().map(|item| (self.first_pad, item));
+        first.into_iter().chain(self.more.drain(..)).collect()
     }
 
     /// Forgets items and effects, after a failed call.
     pub fn clear(&mut self) {
         self.first = None;
+        self.busy = false;
         self.more.clear();
         self.effects.clear();
     }

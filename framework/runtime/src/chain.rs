@@ -16,7 +16,7 @@ use millstream_core::{
 use crate::bus::BusSender;
 use crate::link::{Dest, SrcLink};
 use crate::port::Port;
-use crate::stats::{DropStats, Whereabouts};
+use crate::stats::{DropStats, LinkStats, Whereabouts};
 
 /// Media that the inputs of one aggregate may hold while it waits for a pad. A minute of 4K at 30 Mbit/s; beyond it
 /// the pad that never comes is a mistake in the pipeline.
@@ -25,12 +25,25 @@ pub(crate) const MAX_INBOX_BYTES: usize = 256 << 20;
 /// The elements of one task.
 pub(crate) struct Chain {
     pub(crate) nodes: Vec<Slot>,
+    hot: Vec<Hot>,
     stack: Vec<Work>,
     requests: VecDeque<(usize, PadId, Request)>,
     out: Output,
     hold: Option<Time>,
     pub(crate) whereabouts: Arc<Whereabouts>,
     pub(crate) bus: BusSender,
+}
+
+/// What a hop of a buffer needs of an element, side by side: a hop touches one cache line of the runtime's.
+struct Hot {
+    transform: Option<Box<dyn Transform>>,
+    sinks: u16,
+    srcs: u16,
+    /// The first source pad leads to this pad of this node, without any question.
+    plain: bool,
+    to_pad: PadId,
+    to: u32,
+    stats: Arc<LinkStats>,
 }
 
 /// One element of a chain.
@@ -43,7 +56,7 @@ pub(crate) struct Slot {
     pub(crate) wake: Option<Time>,
     pub(crate) open_sinks: usize,
     /// Number of the last seek that came through, which may come on several branches.
-    pub(crate) seek: Option<u32>,
+    pub(crate) seek: Option<u64>,
 }
 
 /// Who feeds a sink pad.
@@ -56,7 +69,8 @@ pub(crate) enum Upstream {
 
 /// What an element is while it runs.
 pub(crate) enum Kind {
-    Transform(Box<dyn Transform>),
+    /// Kept with the hot part of the node.
+    Transform,
     Aggregate(Box<Group>),
     BlockingSource(Box<dyn BlockingSource>),
     /// A source or sink that runs as a future beside the chain; requests to it wait in the list.
@@ -71,7 +85,7 @@ pub(crate) struct Group {
     pub(crate) inbox: Inbox,
     wanted: PadSet,
     done: bool,
-    epoch: Option<u32>,
+    epoch: Option<u64>,
     /// Pads on which the flush of this epoch has not arrived: what comes there is void.
     stale: PadSet,
 }
@@ -107,6 +121,7 @@ impl Chain {
     pub(crate) fn new(bus: BusSender, whereabouts: Arc<Whereabouts>) -> Self {
         Self {
             nodes: Vec::new(),
+            hot: Vec::new(),
             stack: Vec::new(),
             requests: VecDeque::new(),
             out: Output::new(0, 0),
@@ -116,15 +131,28 @@ impl Chain {
         }
     }
 
+    /// Adds an element behind the others.
+    pub(crate) fn add(&mut self, slot: Slot, transform: Option<Box<dyn Transform>>) {
+        let (sinks, srcs) = (slot.sinks.len() as u16, slot.srcs.len() as u16);
+        let mut hot = Hot { transform, sinks, srcs, plain: false, to_pad: PadId::FIRST, to: 0, stats: Arc::default() };
+        if let Some(link) = slot.srcs.first()
+            && let Dest::Local(to, to_pad) = link.dest
+        {
+            (hot.plain, hot.to, hot.to_pad, hot.stats) = (true, to as u32, to_pad, link.stats.clone());
+        }
+        self.nodes.push(slot);
+        self.hot.push(hot);
+    }
+
     /// Calls every element's `start`, upstream first.
     pub(crate) fn start(&mut self) -> Result<()> {
         for node in (0..self.nodes.len()).rev() {
             // The stack runs last in first out: started in reverse, upstream output is delivered first.
-            self.call(node, |kind, out| match kind {
-                Kind::Transform(t) => t.start(out).map(|()| Flow::Done),
-                Kind::Aggregate(group) => group.aggregate.start(out).map(|()| Flow::Done),
-                Kind::BlockingSource(s) => s.start(out).map(|()| Flow::Done),
-                Kind::Outside(_) | Kind::Queue => Ok(Flow::Done),
+            self.call(node, |kind, transform, out| match (kind, transform) {
+                (_, Some(t)) => t.start(out),
+                (Kind::Aggregate(group), _) => group.aggregate.start(out),
+                (Kind::BlockingSource(s), _) => s.start(out),
+                _ => Ok(()),
             })?;
         }
         Ok(())
@@ -138,11 +166,11 @@ impl Chain {
     /// Lets the blocking source at the head make something.
     pub(crate) fn produce(&mut self) -> Result<Produce> {
         let mut made = Produce::Eos;
-        self.call(0, |kind, out| {
+        self.call(0, |kind, _, out| {
             if let Kind::BlockingSource(source) = kind {
                 made = source.produce(out)?;
             }
-            Ok(Flow::Done)
+            Ok(())
         })?;
         Ok(made)
     }
@@ -191,15 +219,15 @@ impl Chain {
                 // The same seek came up another branch already.
                 continue;
             }
-            self.call(node, |kind, out| {
-                match kind {
-                    Kind::Transform(t) => t.request(pad, request, out)?,
-                    Kind::Aggregate(group) => group.aggregate.request(pad, request, out)?,
-                    Kind::BlockingSource(s) => s.request(pad, request, out)?,
-                    Kind::Outside(waiting) => waiting.push_back((pad, request)),
-                    Kind::Queue => out.request_all(request),
+            self.call(node, |kind, transform, out| {
+                match (kind, transform) {
+                    (_, Some(t)) => t.request(pad, request, out)?,
+                    (Kind::Aggregate(group), _) => group.aggregate.request(pad, request, out)?,
+                    (Kind::BlockingSource(s), _) => s.request(pad, request, out)?,
+                    (Kind::Outside(waiting), _) => waiting.push_back((pad, request)),
+                    (Kind::Queue | Kind::Transform, None) => out.request_all(request),
                 }
-                Ok(Flow::Done)
+                Ok(())
             })?;
         }
         Ok(())
@@ -235,10 +263,7 @@ impl Chain {
                     chain.stack.extend(next);
                     return Ok(());
                 }
-                chain.call(node, |kind, out| match kind {
-                    Kind::Transform(t) => t.wake(now, out).map(|()| Flow::Done),
-                    _ => Ok(Flow::Done),
-                })
+                chain.call(node, |_, transform, out| transform.map_or(Ok(()), |t| t.wake(now, out)))
             })?;
         }
         Ok(())
@@ -248,6 +273,7 @@ impl Chain {
     pub(crate) fn effects_of(&mut self, node: usize, out: &mut Output) {
         std::mem::swap(self.out.effects(), out.effects());
         self.apply_effects(node);
+        self.out.settle();
     }
 
     /// Adds a source pad to a running node and tells the newcomer what it missed.
@@ -257,6 +283,7 @@ impl Chain {
         let ended = slot.srcs.first().is_some_and(|l| l.memory.ended);
         link.until_keyframe = true;
         slot.srcs.push(link);
+        self.hot[node].srcs = slot.srcs.len() as u16;
         let pad = PadId((slot.srcs.len() - 1) as u16);
         let eos = ended.then_some(Item::Eos);
         for item in memory.into_iter().chain(eos).rev() {
@@ -274,22 +301,19 @@ impl Chain {
     }
 
     fn deliver_all(&mut self) -> Result<Step> {
-        loop {
-            let Some(work) = self.stack.pop() else { return Ok(Step::Drained) };
-            let mut next = match work {
-                Work::Resume(node) => self.resume(node)?,
-                emit => Some(emit),
-            };
+        while let Some(work) = self.stack.pop() {
+            let mut next = Some(work);
             while let Some(work) = next {
-                match work {
+                next = match work {
                     Work::Emit(node, pad, item) => match self.hop(node, pad, item)? {
-                        Hop::Next(work) => next = work,
+                        Hop::Next(work) => work,
                         Hop::Blocked => return Ok(Step::Blocked(node, pad)),
                     },
-                    Work::Resume(node) => next = self.resume(node)?,
-                }
+                    Work::Resume(node) => self.resume(node)?,
+                };
             }
         }
+        Ok(Step::Drained)
     }
 
     #[inline]
@@ -337,13 +361,41 @@ impl Chain {
         link.note(item).map_err(|e| e.in_element(name))
     }
 
-    #[inline]
+    /// An item arrives at a sink pad. A buffer runs on from element to element in here as long as each makes exactly
+    /// one buffer of it for the next one of the chain: the loop that everything else makes way for.
     fn deliver(&mut self, node: usize, pad: PadId, item: Item) -> Result<Option<Work>> {
-        self.whereabouts.enter(node);
-        let slot = &mut self.nodes[node];
-        self.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
-        match &mut slot.kind {
-            Kind::Transform(transform) => {
+        let (mut node, mut pad, mut item) = (node, pad, item);
+        loop {
+            self.whereabouts.enter(node);
+            let Some(hot) = self.hot.get_mut(node) else { return Ok(None) };
+            let (Some(transform), Item::Buffer(_)) = (&mut hot.transform, &item) else {
+                return self.deliver_slowly(node, pad, item);
+            };
+            self.out.begin(hot.sinks, hot.srcs);
+            match transform.handle(pad, item, &mut self.out) {
+                Ok(Flow::Done) => {}
+                Ok(Flow::More) => self.stack.push(Work::Resume(node)),
+                Err(e) => return self.failed(node, e),
+            }
+            if self.out.is_busy() {
+                return Ok(self.collect(node));
+            }
+            let src = self.out.first_pad();
+            let Some(made) = self.out.take_first() else { return Ok(None) };
+            if src != PadId::FIRST || !hot.plain || !matches!(made, Item::Buffer(_)) {
+                return Ok(Some(Work::Emit(node, src, made)));
+            }
+            hot.stats.count(&made);
+            (node, pad, item) = (hot.to as usize, hot.to_pad, made);
+        }
+    }
+
+    /// What is not media, and elements of other shapes.
+    fn deliver_slowly(&mut self, node: usize, pad: PadId, item: Item) -> Result<Option<Work>> {
+        let (slot, hot) = (&mut self.nodes[node], &mut self.hot[node]);
+        self.out.begin(hot.sinks, hot.srcs);
+        match (&slot.kind, &mut hot.transform) {
+            (Kind::Transform, Some(transform)) => {
                 let ends = matches!(item, Item::Eos);
                 match transform.handle(pad, item, &mut self.out) {
                     Ok(Flow::Done) => {}
@@ -355,9 +407,9 @@ impl Chain {
                 }
                 Ok(self.collect(node))
             }
-            Kind::Queue => Ok(Some(Work::Emit(node, PadId::FIRST, item))),
-            Kind::Aggregate(_) => self.deliver_to_group(node, pad, item),
-            Kind::BlockingSource(_) | Kind::Outside(_) => Ok(None),
+            (Kind::Queue, _) => Ok(Some(Work::Emit(node, PadId::FIRST, item))),
+            (Kind::Aggregate(_), _) => self.deliver_to_group(node, pad, item),
+            _ => Ok(None),
         }
     }
 
@@ -381,7 +433,7 @@ impl Chain {
 
     /// The first flush of an epoch empties every pad and goes on downstream; the same flush on the other pads marks
     /// where their data is new again.
-    fn flush_group(&mut self, node: usize, pad: PadId, epoch: u32) -> Result<Option<Work>> {
+    fn flush_group(&mut self, node: usize, pad: PadId, epoch: u64) -> Result<Option<Work>> {
         let Kind::Aggregate(group) = &mut self.nodes[node].kind else { return Ok(None) };
         let pads = (0..group.inbox.pads() as u16).map(PadId);
         if group.epoch == Some(epoch) {
@@ -413,7 +465,7 @@ impl Chain {
     fn step(&mut self, node: usize) -> Result<Option<Work>> {
         self.whereabouts.enter(node);
         let slot = &mut self.nodes[node];
-        self.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
+        self.out.begin(self.hot[node].sinks, self.hot[node].srcs);
         let now = self.out.now();
         let Kind::Aggregate(group) = &mut slot.kind else { return Ok(None) };
         if group.done {
@@ -437,34 +489,29 @@ impl Chain {
 
     fn resume(&mut self, node: usize) -> Result<Option<Work>> {
         self.whereabouts.enter(node);
-        let slot = &mut self.nodes[node];
-        self.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
-        match &mut slot.kind {
-            Kind::Transform(transform) => match transform.resume(&mut self.out) {
-                Ok(Flow::Done) => Ok(self.collect(node)),
-                Ok(Flow::More) => {
-                    self.stack.push(Work::Resume(node));
-                    Ok(self.collect(node))
-                }
-                Err(e) => self.failed(node, e),
-            },
-            Kind::Aggregate(_) => self.step(node),
-            _ => Ok(None),
+        let hot = &mut self.hot[node];
+        self.out.begin(hot.sinks, hot.srcs);
+        let Some(transform) = &mut hot.transform else { return self.step(node) };
+        match transform.resume(&mut self.out) {
+            Ok(Flow::Done) => {}
+            Ok(Flow::More) => self.stack.push(Work::Resume(node)),
+            Err(e) => return self.failed(node, e),
         }
+        Ok(self.collect(node))
     }
 
     /// Calls a node outside the flow of items; its output waits on the stack.
-    fn call(&mut self, node: usize, body: impl FnOnce(&mut Kind, &mut Output) -> Result<Flow>) -> Result<()> {
+    fn call(
+        &mut self,
+        node: usize,
+        body: impl FnOnce(&mut Kind, Option<&mut Box<dyn Transform>>, &mut Output) -> Result<()>,
+    ) -> Result<()> {
         self.guard(|chain| {
             chain.whereabouts.enter(node);
-            let slot = &mut chain.nodes[node];
-            chain.out.begin(slot.sinks.len() as u16, slot.srcs.len() as u16);
-            let flow = match body(&mut slot.kind, &mut chain.out) {
-                Ok(flow) => flow,
-                Err(e) => return chain.failed(node, e).map(drop),
-            };
-            if flow == Flow::More {
-                chain.stack.push(Work::Resume(node));
+            let hot = &mut chain.hot[node];
+            chain.out.begin(hot.sinks, hot.srcs);
+            if let Err(e) = body(&mut chain.nodes[node].kind, hot.transform.as_mut(), &mut chain.out) {
+                return chain.failed(node, e).map(drop);
             }
             let next = chain.collect(node);
             if let Some(Work::Emit(_, _, Item::Flush(_))) = next {
@@ -478,15 +525,17 @@ impl Chain {
     /// Takes what a call put into the output: the first item goes on at once, the others wait on the stack.
     #[inline]
     fn collect(&mut self, node: usize) -> Option<Work> {
-        if !self.out.effects().is_empty() {
+        if self.out.is_busy() {
             self.apply_effects(node);
+            self.out.settle();
         }
+        let src = self.out.first_pad();
         let first = self.out.take_first()?;
         if !self.out.more().is_empty() {
             let more = self.out.more().drain(..).rev();
             self.stack.extend(more.map(|(pad, item)| Work::Emit(node, pad, item)));
         }
-        Some(Work::Emit(node, first.0, first.1))
+        Some(Work::Emit(node, src, first))
     }
 
     fn failed(&mut self, node: usize, error: Error) -> Result<Option<Work>> {

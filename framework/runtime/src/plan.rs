@@ -12,6 +12,7 @@ use millstream_core::element::Leaky;
 use millstream_core::registry::LinkedPad;
 use millstream_core::{
     Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Presence, QueueLimits, Result, TimeDelta,
+    Transform,
 };
 use millstream_graph::{Graph, Link};
 
@@ -185,6 +186,10 @@ fn leaky_links(graph: &Graph, order: &[usize]) -> Vec<bool> {
     live.into_iter().zip(behind_fan_out).map(|(live, behind)| live && behind).collect()
 }
 
+/// What a built element becomes in a chain: its kind, the element where it is a transform, and the head it makes of
+/// the task that begins with it.
+type Taken = (Kind, Option<Box<dyn Transform>>, Head);
+
 struct Assembly<'a> {
     graph: &'a Graph,
     env: &'a Env,
@@ -211,11 +216,11 @@ impl Assembly<'_> {
             let mut chain = Chain::new(self.bus.clone(), whereabouts.clone());
             let mut head = None;
             for node in self.specs[task].members.clone() {
-                let (kind, node_head) = self.kind_of(node, &ports[task])?;
+                let (kind, transform, node_head) = self.kind_of(node, &ports[task])?;
                 head = head.or(Some(node_head));
                 let slot = self.slot(node, kind, &ports, &links, &mut senders);
                 drops.push((slot.name.clone(), slot.drops.clone()));
-                chain.nodes.push(slot);
+                chain.add(slot, transform);
             }
             let Some(head) = head else { return Err(Error::bug("a task without elements")) };
             tasks.push(self.task(task, chain, head, controls[task].clone(), whereabouts));
@@ -244,19 +249,19 @@ impl Assembly<'_> {
         PlannedTask { driver, control, whereabouts, names, thread, is_source }
     }
 
-    fn kind_of(&mut self, node: usize, port: &Arc<Port>) -> Result<(Kind, Head)> {
+    fn kind_of(&mut self, node: usize, port: &Arc<Port>) -> Result<Taken> {
         let element = self.elements[node].take().ok_or_else(|| Error::bug("an element was used twice"))?;
         let fed = || Head::Port(port.clone());
         Ok(match element {
-            Element::Transform(t) => (Kind::Transform(t), fed()),
+            Element::Transform(t) => (Kind::Transform, Some(t), fed()),
             Element::Aggregate(a) => {
                 let pads = self.graph.links_into(node).count() + usize::from(self.entry == Some(node));
-                (Kind::Aggregate(Box::new(Group::new(a, pads))), fed())
+                (Kind::Aggregate(Box::new(Group::new(a, pads))), None, fed())
             }
-            Element::Queue(_) => (Kind::Queue, fed()),
-            Element::BlockingSource(s) => (Kind::BlockingSource(s), Head::Blocking),
-            Element::Source(s) => (Kind::Outside(Default::default()), Head::Source(s)),
-            Element::Sink(s) => (Kind::Outside(Default::default()), Head::Sink(s, port.clone())),
+            Element::Queue(_) => (Kind::Queue, None, fed()),
+            Element::BlockingSource(s) => (Kind::BlockingSource(s), None, Head::Blocking),
+            Element::Source(s) => (Kind::Outside(Default::default()), None, Head::Source(s)),
+            Element::Sink(s) => (Kind::Outside(Default::default()), None, Head::Sink(s, port.clone())),
         })
     }
 

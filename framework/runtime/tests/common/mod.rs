@@ -1,6 +1,12 @@
 //! Small elements and graphs for the runtime's own tests: no element crate is needed to prove the runtime.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses the part it needs")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "test support: each file uses its part"
+)]
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,6 +92,7 @@ impl Build {
             name: name.into(),
             factory: Arc::new(shape.factory),
             settings: Settings::typed(NoSettings {}),
+            on_error: Default::default(),
             span: Span::default(),
         });
         self.graph.nodes.len() - 1
