@@ -57,6 +57,36 @@ fn ac3_frames_are_as_many_as_the_manifest_says() {
 }
 
 #[test]
+fn eac3_of_a_transport_stream_and_dac3_of_an_mp4_file() {
+    let Some(file) = common::media("ts/media__sample_eac3.ts") else { return };
+    let frames = Ac3Splitter::all(&common::ts_payloads(&file, 0xbd..=0xbd).concat());
+    assert_eq!(frames.len(), count("eac3", "ts/media__sample_eac3.ts"));
+    assert!(frames.iter().all(|frame| frame.header.codec_string() == "ec-3"));
+    let file = common::media("mp4/media__sample_ac3.mp4").unwrap();
+    let sync = file.windows(2).position(|bytes| bytes == [0x0b, 0x77]).unwrap();
+    let header = Ac3Header::parse(&file[sync..]).unwrap();
+    assert_eq!(header.specific_box(), common::boxes(&file, b"dac3")[0]);
+}
+
+#[test]
+fn flv_4_mp3_frames_of_flv_files() {
+    for (name, rate, channels) in [("gen/flv1_mp3_22k.flv", 22_050, 1), ("gen/h264_mp3_44s.flv", 44_100, 2)] {
+        let Some(file) = common::media(name) else { return };
+        let (mut stream, mut at) = (Vec::new(), 13);
+        while at + 11 <= file.len() {
+            let size = u32::from_be_bytes([0, file[at + 1], file[at + 2], file[at + 3]]) as usize;
+            if file[at] == 8 {
+                stream.extend_from_slice(&file[at + 12..at + 11 + size]);
+            }
+            at += 11 + size + 4;
+        }
+        let frames = MpegAudioSplitter::all(&stream);
+        assert_eq!(frames.len(), count("mp3float", name), "{name}");
+        assert!(frames.iter().all(|frame| (frame.header.sample_rate, frame.header.channels) == (rate, channels)));
+    }
+}
+
+#[test]
 fn ts_11_opus_control_headers() {
     let Some(file) = common::media("gen/h264_opus.ts") else { return };
     let payloads = common::ts_payloads(&file, 0xbd..=0xbd);
