@@ -1,4 +1,4 @@
-//! What a JSON Schema can refuse before serde sees the settings: unknown properties and ranges, each with its place.
+//! What a JSON Schema can refuse before serde sees the settings: ranges and unknown properties, each with its place.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::props::{Format, Range, without_null};
 use super::units::{Bitrate, ByteSize, DurationSetting};
 use super::{Node, NodeKind, SettingsError, SettingsErrorKind};
 
-/// All unknown properties and range violations of `node` against `schema`, outermost first.
+/// All range violations of `node` against `schema`, and unknown properties of structs that would let them pass; outermost first.
 ///
 /// Types are left to serde: a value of the wrong type is no fault here. Recursion is bounded by the depth of `node`, which
 /// the readers of text limit.
@@ -40,11 +40,12 @@ fn visit(node: &Node, schema: &Map<String, Value>, errors: &mut Vec<SettingsErro
 
 fn visit_map(node: &Node, schema: &Map<String, Value>, errors: &mut Vec<SettingsError>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
-    let open = schema.get("additionalProperties").is_some_and(|extra| *extra != Value::Bool(false));
+    // Where a struct says `deny_unknown_fields`, serde refuses them itself, and knows the aliases that no schema has.
+    let serde_knows = schema.get("additionalProperties").is_some();
     for (key, value) in node.entries().unwrap_or_default() {
         match properties.get(&key.text).and_then(Value::as_object) {
             Some(property) => nested(value, property, key.text.clone(), errors),
-            None if open => {}
+            None if serde_knows => {}
             None => {
                 let known = properties.keys().cloned().collect();
                 let kind = SettingsErrorKind::UnknownProperty { name: key.text.clone(), known };

@@ -31,6 +31,7 @@ struct Settings {
     #[schemars(range(min = -1))]
     num_buffers: i64,
     /// Port.
+    #[serde(alias = "tcp-port")]
     port: u16,
     sync: bool,
     location: Option<String>,
@@ -131,6 +132,7 @@ fn text_becomes_what_the_type_asks_for() {
     };
     assert_eq!(settings, Ok(expected));
     assert_eq!(parse(&[]), Ok(Settings::default()));
+    assert_eq!(one("tcp-port", "80").map(|settings| settings.port), Ok(80), "an alias");
     let null = Node { span: Span::default(), kind: NodeKind::Null };
     assert_eq!(parse(&[("location", null)]), Ok(Settings::default()));
 }
@@ -138,7 +140,7 @@ fn text_becomes_what_the_type_asks_for() {
 #[test]
 fn each_fault_has_its_kind() {
     let kind = |name, text| one(name, text).expect_err(text).kind;
-    assert!(matches!(kind("portt", "1"), SettingsErrorKind::UnknownProperty { known, .. } if known.len() == 10));
+    assert!(matches!(kind("portt", "1"), SettingsErrorKind::UnknownProperty { known, .. } if known.len() >= 10));
     assert!(matches!(kind("port", "x"), SettingsErrorKind::WrongType { .. }));
     assert!(matches!(kind("port", "65536"), SettingsErrorKind::OutOfRange { max: Some(max), .. } if max == "65535"));
     assert!(matches!(kind("num-buffers", "-2"), SettingsErrorKind::OutOfRange { max: None, .. }));
@@ -177,6 +179,19 @@ fn parse_all_gives_every_fault_in_source_order() {
     let errors = decl().parse_all(&node).expect_err("four faults");
     let spans: Vec<u32> = errors.iter().filter_map(|error| Some(error.span?.start)).collect();
     assert_eq!(spans, [20, 40, 60, 70], "{errors:?}");
+}
+
+#[test]
+fn unknown_properties_are_refused_whatever_the_struct_says() {
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Lax {
+        a: u8,
+    }
+    let decl = SettingsDecl::of::<Lax>();
+    assert!(decl.parse(&placed(&[("a", "1")])).is_ok());
+    let error = decl.parse(&placed(&[("a", "1"), ("b", "1")])).expect_err("b");
+    assert!(matches!(error.kind, SettingsErrorKind::UnknownProperty { .. }));
 }
 
 #[test]
