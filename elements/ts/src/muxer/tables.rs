@@ -6,6 +6,10 @@ use super::stream::Stream;
 use crate::error::ParseError;
 use crate::packet::{PACKET_SIZE, Pid};
 use crate::psi::{Codec, Descriptors, Pat, PatProgram, Pmt, packetize_section, tag};
+use crate::timestamp::PTS_HZ;
+
+/// A unit this much older than the last tables, 10 s, is of a new time line.
+const MAX_BACK: i64 = 10 * PTS_HZ;
 
 /// The packets of the tables and when they went out last.
 #[derive(Debug, Default)]
@@ -55,9 +59,12 @@ impl Tables {
         self.last = None;
     }
 
-    /// Whether they are due at `now`: a time that is not within the interval behind the last.
+    /// Whether they are due at `now`. A unit that is a little older than the last, as another stream's may be, changes nothing.
     pub(super) fn due(&self, now: i64, interval: i64) -> bool {
-        self.last.is_none_or(|last| !(0..interval).contains(&now.saturating_sub(last)))
+        self.last.is_none_or(|last| {
+            let since = now.saturating_sub(last);
+            since >= interval || since < -MAX_BACK
+        })
     }
 
     /// Writes them.
