@@ -53,13 +53,15 @@ impl Window {
     /// properties that are wanted now.
     ///
     /// A presentation that keeps all and is complete, or is a VOD, is not continued but replaced: the second value has
-    /// the sequence numbers of the segments to delete. Otherwise numbering goes on, and the next segment has to be marked
+    /// the sequence numbers of its segments, to be deleted. Otherwise numbering goes on, and the next segment has to be marked
     /// as a discontinuity, which the third value says. A playlist with another target duration is not continued
     /// itself, because that must not change (section 6.2.1).
     pub fn resume(fresh: MediaPlaylist, length: Option<TimeDelta>, found: Found) -> (Self, Vec<u64>, bool) {
         let complete = found.playlist.as_ref().is_some_and(|old| old.ended);
         if fresh.kind == PlaylistType::Vod || (length.is_none() && complete) {
-            return (Self::new(fresh, length), found.segments, false);
+            let old = found.playlist.map_or(0..0, |old| old.media_sequence()..old.next_sequence());
+            let obsolete = found.segments.into_iter().filter(|sequence| old.contains(sequence)).collect();
+            return (Self::new(fresh, length), obsolete, false);
         }
         let after = found.segments.iter().max().map_or(0, |highest| highest.saturating_add(1));
         let Some(old) = found.playlist else {
@@ -210,10 +212,14 @@ mod tests {
         let found = |ended| {
             let mut playlist = old.clone();
             playlist.ended = ended;
-            Found { playlist: Some(playlist), segments: vec![0, 1, 2] }
+            Found { playlist: Some(playlist), segments: vec![0, 1, 2, 9] }
         };
         let (window, obsolete, discontinuity) = Window::resume(MediaPlaylist::new(2, 0, 0), None, found(true));
-        assert_eq!((listed(&window), obsolete, discontinuity), (0..0, vec![0, 1, 2], false));
+        assert_eq!(
+            (listed(&window), obsolete, discontinuity),
+            (0..0, vec![0, 1, 2], false),
+            "9 is not of this playlist"
+        );
         let (window, obsolete, discontinuity) = Window::resume(MediaPlaylist::new(2, 0, 0), None, found(false));
         assert_eq!((listed(&window), obsolete, discontinuity), (0..3, vec![], true));
         let no_playlist = Found { playlist: None, segments: vec![4, 7] };

@@ -1,5 +1,7 @@
 //! `hlssink` on real streams, its output read back by the demuxer and the playlist reader.
 
+mod common;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -490,4 +492,27 @@ fn settings_that_cannot_work_are_refused() {
     let mixed = Harness::builder(&factory).settings("directory=out").env(&env).sink("video").sink("sink").build();
     assert!(mixed.is_err());
     assert!(Harness::builder(&factory).settings("directory=out").env(&env).build().is_err());
+}
+
+#[test]
+fn damaged_transport_streams_never_panic_and_lists_stay_whole() {
+    let mut random = common::Random(7);
+    for _ in 0..30 {
+        let mut bytes = clip().to_vec();
+        for _ in 0..random.below(400) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.below(256) as u8;
+        }
+        for _ in 0..random.below(4) {
+            let at = random.below(bytes.len());
+            bytes.drain(at..(at + random.below(1000)).min(bytes.len()));
+        }
+        let env = TestEnv::new();
+        let mut harness = sink(&env, "segment-duration=2s window=6s target-duration=2s", &[("sink", "video/mpegts")]);
+        harness.push_bytes("sink", &bytes.into(), 10_000).expect("runs");
+        harness.eos().expect("ends");
+        check_listed(&env);
+        let playlist = playlist(&env).expect("a playlist");
+        assert!(playlist.segments().iter().all(|s| s.duration.nanos() < 2_500_000_000), "{playlist}");
+    }
 }

@@ -32,7 +32,7 @@ use transport::TransportSink;
 
 const VIDEO_CAPS: &str = "video/x-h264, stream-format=byte-stream, alignment=au; \
                           video/x-h265, stream-format=byte-stream, alignment=au";
-const AUDIO_CAPS: &str = "audio/mpeg, mpegversion=4, stream-format=adts; audio/mpeg, mpegversion=1; \
+const AUDIO_CAPS: &str = "audio/mpeg, mpegversion={ 2, 4 }, stream-format=adts; audio/mpeg, mpegversion=1; \
                           audio/x-ac3; audio/x-eac3; audio/x-opus";
 
 const DETAILS: &str = "\
@@ -68,8 +68,9 @@ pub fn factory() -> Factory {
         )
         .blocks_on_io()
         .resources(|s: &HlsSinkSettings| {
-            let playlist = PathBuf::from(&s.directory).join(&s.playlist_name);
-            vec![Resource::WritesFile(playlist)]
+            let directory = PathBuf::from(&s.directory);
+            let files = [&s.playlist_name, &s.segment_name];
+            files.map(|name| Resource::WritesFile(directory.join(name))).to_vec()
         })
 }
 

@@ -99,7 +99,9 @@ impl Presentation {
             if had_playlist && window.playlist().segments().is_empty() {
                 self.store.delete_playlist()?;
             }
-            self.store.delete(&obsolete)?;
+            if self.plan.delete_segments {
+                self.store.delete(&obsolete)?;
+            }
             self.discontinuity |= discontinuity;
             self.next_wall = end_on_the_wall(&window);
             self.window = Some(window);

@@ -46,7 +46,7 @@ pub struct HlsSinkSettings {
     /// Write the wall-clock time of each segment (EXT-X-PROGRAM-DATE-TIME).
     #[serde(default)]
     pub program_date_time: bool,
-    /// Delete segments once no player can want them. Only those that left the window are ever deleted.
+    /// Delete segments that left the window once no player can want them, and those of a complete presentation that is replaced.
     #[serde(default = "yes")]
     pub delete_segments: bool,
 }
