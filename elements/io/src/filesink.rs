@@ -55,6 +55,7 @@ pub fn factory() -> Factory {
     Factory::new("filesink", "Sink/File", "Writes a file, a pipe or standard output", build)
         .pad(PadTemplate::sink("sink", "ANY").random_write())
         .blocks_on_io()
+        .rewrites_if(|settings: &FileSinkSettings| !settings.append && settings.location.as_os_str() != "-")
         .resources(|settings: &FileSinkSettings| match &settings.location {
             device if device.starts_with("/dev") => Vec::new(),
             file => vec![Resource::WritesFile(file.clone())],

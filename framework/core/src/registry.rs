@@ -165,6 +165,7 @@ pub struct Factory {
     live: Arc<LiveFn>,
     resources: Arc<ResourcesFn>,
     caps: Arc<CapsFn>,
+    rewrites: Arc<LiveFn>,
 }
 
 impl Factory {
@@ -197,6 +198,7 @@ impl Factory {
             live: Arc::new(|_| false),
             resources: Arc::new(|_| Vec::new()),
             caps: Arc::new(|_| None),
+            rewrites: Arc::new(|_| true),
         }
     }
 
@@ -249,6 +251,16 @@ impl Factory {
     /// Says from the settings what a pass-through element lets pass (`capsfilter`).
     pub fn caps_from<S: 'static>(self, caps: impl Fn(&S) -> Option<CapsSet> + Send + Sync + 'static) -> Self {
         Self { caps: Arc::new(move |any| any.downcast_ref().and_then(&caps)), ..self }
+    }
+
+    /// Says from the settings whether a pad that can rewrite what came before does so here (not on a pipe).
+    pub fn rewrites_if<S: 'static>(self, can: impl Fn(&S) -> bool + Send + Sync + 'static) -> Self {
+        Self { rewrites: Arc::new(move |any| any.downcast_ref().is_some_and(&can)), ..self }
+    }
+
+    /// True when pads marked [`PadTemplate::random_write`] can rewrite with these settings.
+    pub fn can_rewrite(&self, settings: &(dyn Any + Send + Sync)) -> bool {
+        (self.rewrites)(settings)
     }
 
     /// Builds the element from settings that [`Factory::settings`] parsed.

@@ -27,6 +27,8 @@ pub(crate) struct Chain {
     pub(crate) nodes: Vec<Slot>,
     hot: Vec<Hot>,
     stack: Vec<Work>,
+    /// Links to other tasks that hold gathered items.
+    gathered: Vec<(usize, PadId)>,
     requests: VecDeque<(usize, PadId, Request)>,
     out: Output,
     hold: Option<Time>,
@@ -123,6 +125,7 @@ impl Chain {
             nodes: Vec::new(),
             hot: Vec::new(),
             stack: Vec::new(),
+            gathered: Vec::new(),
             requests: VecDeque::new(),
             out: Output::new(0, 0),
             hold: None,
@@ -330,21 +333,44 @@ impl Chain {
             Item::Buffer(_) => {}
             other => Self::note(link, other, &self.bus, &slot.name)?,
         }
-        match &link.dest {
+        match &mut link.dest {
             Dest::Local(to, to_pad) => {
                 let (to, to_pad) = (*to, *to_pad);
                 link.stats.count(&item);
                 self.deliver(to, to_pad, item).map(Hop::Next)
             }
             Dest::Port(sender) => {
-                // The port counts what goes in; what it gives back hops again when there is room.
-                if let Err(item) = sender.try_send(item) {
-                    self.stack.push(Work::Emit(node, pad, item));
-                    return Ok(Hop::Blocked);
+                // The port counts what goes in.
+                let was_empty = !sender.has_gathered();
+                let room = sender.push(item);
+                if was_empty && sender.has_gathered() {
+                    self.gathered.push((node, pad));
                 }
-                Ok(Hop::Next(None))
+                Ok(if room { Hop::Next(None) } else { Hop::Blocked })
             }
         }
+    }
+
+    /// The task has finished in good order: so have its links to other tasks.
+    pub(crate) fn end_links(&mut self) {
+        for link in self.nodes.iter_mut().flat_map(|n| &mut n.srcs) {
+            if let Dest::Port(sender) = &mut link.dest {
+                sender.end();
+            }
+        }
+    }
+
+    /// Hands over what links to other tasks have gathered.
+    pub(crate) fn flush_links(&mut self) -> Step {
+        while let Some((node, pad)) = self.gathered.pop() {
+            if let Some(Dest::Port(sender)) = self.nodes[node].srcs.get_mut(pad.index()).map(|l| &mut l.dest)
+                && !sender.flush()
+            {
+                self.gathered.push((node, pad));
+                return Step::Blocked(node, pad);
+            }
+        }
+        Step::Drained
     }
 
     #[cold]

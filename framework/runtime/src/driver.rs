@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     pub(crate) head: Head,
     pub(crate) control: Arc<Control>,
     pub(crate) env: Env,
+    /// No element of the chain blocks or computes for long: links may gather over a batch.
+    pub(crate) quick: bool,
 }
 
 /// How a driver ended without an error.
@@ -54,12 +56,12 @@ pub(crate) enum End {
 
 impl Driver {
     pub(crate) async fn run(self) -> Result<End> {
-        let Self { chain, head, control, env } = self;
+        let Self { chain, head, control, env, quick } = self;
         match head {
-            Head::Blocking => Task { chain, control, env }.run_blocking().await,
+            Head::Blocking => Task { chain, control, env, quick }.run_blocking().await,
             Head::Port(port) => {
                 let closer = CloseOnDrop(port.clone());
-                let end = Task { chain, control, env }.run_port(&port).await;
+                let end = Task { chain, control, env, quick }.run_port(&port).await;
                 drop(closer);
                 end
             }
@@ -81,6 +83,7 @@ struct Task {
     chain: Chain,
     control: Arc<Control>,
     env: Env,
+    quick: bool,
 }
 
 /// What woke a waiting task.
@@ -111,7 +114,9 @@ impl Task {
                     return Ok(End::Cancelled);
                 }
                 let made = self.chain.produce()?;
-                if self.drain().await? {
+                let more = self.quick && made == Produce::More;
+                let left = if more { self.deliver().await? } else { self.drain().await? };
+                if left {
                     return Ok(End::Cancelled);
                 }
                 match made {
@@ -125,6 +130,9 @@ impl Task {
                 }
             }
             self.timers()?;
+            if self.drain().await? {
+                return Ok(End::Cancelled);
+            }
             tokio::task::yield_now().await;
         }
     }
@@ -155,7 +163,8 @@ impl Task {
                     _ => {}
                 }
                 self.chain.arrive(0, pad, item)?;
-                if self.drain().await? {
+                let left = if self.quick { self.deliver().await? } else { self.drain().await? };
+                if left {
                     return Ok(End::Cancelled);
                 }
                 if self.chain.hold().is_some() {
@@ -210,11 +219,25 @@ impl Task {
                 return Ok(End::Cancelled);
             }
         }
+        self.chain.end_links();
         Ok(End::Eos)
     }
 
-    /// Delivers all that is pending, waiting where a link is full. True when told to leave.
+    /// Delivers all that is pending and hands over what links have gathered. True when told to leave.
     async fn drain(&mut self) -> Result<bool> {
+        if self.deliver().await? {
+            return Ok(true);
+        }
+        while let Step::Blocked(node, pad) = self.chain.flush_links() {
+            if self.room(node, pad).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Delivers all that is pending, waiting where a link is full. True when told to leave.
+    async fn deliver(&mut self) -> Result<bool> {
         loop {
             match self.chain.run()? {
                 Step::Drained if self.chain.has_requests() => self.chain.serve_requests()?,
@@ -228,15 +251,20 @@ impl Task {
         }
     }
 
+    /// Waits until a full link has taken what it was given.
     async fn room(&mut self, node: usize, pad: PadId) -> Result<bool> {
-        let woken = {
-            let link = self.chain.nodes[node].srcs.get(pad.index());
-            let Some(Dest::Port(sender)) = link.map(|l| &l.dest) else { return Ok(false) };
-            wait_for(pin!(sender.ready()), &self.control, &self.env, None).await
-        };
-        match woken {
-            Woken::Control => self.serve(),
-            _ => Ok(false),
+        loop {
+            let woken = {
+                let link = self.chain.nodes[node].srcs.get_mut(pad.index());
+                let Some(Dest::Port(sender)) = link.map(|l| &mut l.dest) else { return Ok(false) };
+                if sender.flush() {
+                    return Ok(false);
+                }
+                wait_for(pin!(sender.ready()), &self.control, &self.env, None).await
+            };
+            if matches!(woken, Woken::Control) && self.serve()? {
+                return Ok(true);
+            }
         }
     }
 
@@ -268,6 +296,17 @@ impl Task {
         self.chain.release();
         self.chain.set_now(self.env.clock.now());
         Ok(())
+    }
+
+    fn poll_room(&mut self, node: usize, pad: PadId, cx: &mut Context<'_>) -> Poll<()> {
+        let link = self.chain.nodes[node].srcs.get_mut(pad.index());
+        let Some(Dest::Port(sender)) = link.map(|l| &mut l.dest) else { return Poll::Ready(()) };
+        while !sender.flush() {
+            if sender.poll_ready(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
     }
 
     fn timers(&mut self) -> Result<()> {
@@ -327,7 +366,8 @@ fn lock(task: &SharedChain) -> MutexGuard<'_, Task> {
 async fn run_source(mut chain: Chain, source: Box<dyn Source>, control: Arc<Control>, env: Env) -> Result<End> {
     chain.set_now(env.clock.now());
     chain.start()?;
-    let task: SharedChain = Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone() }));
+    let task: SharedChain =
+        Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone(), quick: false }));
     let port = ChainPort { task: task.clone(), control: control.clone() };
     let mut future = source.run(SourceCx::new(env.clone(), Box::new(port)));
     let ended = poll_fn(|cx| {
@@ -415,14 +455,13 @@ impl ChainPort {
                             return Poll::Ready(Err(e));
                         }
                     }
-                    Ok(Step::Drained) => return Poll::Ready(Ok(())),
-                    Ok(Step::Blocked(node, pad)) => {
-                        let link = task.chain.nodes[node].srcs.get(pad.index());
-                        let Some(Dest::Port(sender)) = link.map(|l| &l.dest) else { continue };
-                        if sender.poll_ready(cx).is_pending() {
-                            return Poll::Pending;
-                        }
-                    }
+                    Ok(Step::Drained) => match task.chain.flush_links() {
+                        Step::Drained => return Poll::Ready(Ok(())),
+                        Step::Blocked(node, pad) if task.poll_room(node, pad, cx).is_pending() => return Poll::Pending,
+                        Step::Blocked(..) => {}
+                    },
+                    Ok(Step::Blocked(node, pad)) if task.poll_room(node, pad, cx).is_pending() => return Poll::Pending,
+                    Ok(Step::Blocked(..)) => {}
                 }
             }
         })
@@ -433,7 +472,8 @@ impl ChainPort {
 async fn run_sink(chain: Chain, sink: Box<dyn Sink>, port: Arc<Port>, control: Arc<Control>, env: Env) -> Result<End> {
     let _closer = CloseOnDrop(port.clone());
     let open = chain.nodes.first().map_or(0, |n| n.sinks.len());
-    let task: SharedChain = Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone() }));
+    let task: SharedChain =
+        Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone(), quick: false }));
     let inbox = PortInbox { task: task.clone(), port, batch: VecDeque::new(), open };
     let mut future = sink.run(SinkCx::new(env, Box::new(inbox)));
     poll_fn(|cx| {

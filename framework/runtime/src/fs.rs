@@ -49,7 +49,11 @@ impl Fs for RealFs {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect()
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().into())).collect()
+    }
+
+    fn is_special(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {

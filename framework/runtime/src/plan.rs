@@ -56,6 +56,22 @@ pub(crate) struct LinkHandle {
     pub(crate) to: String,
 }
 
+/// The sources that feed a node.
+fn roots(graph: &Graph, node: usize) -> Vec<usize> {
+    let (mut found, mut open, mut seen) = (Vec::new(), vec![node], vec![false; graph.nodes.len()]);
+    while let Some(node) = open.pop() {
+        if std::mem::replace(&mut seen[node], true) {
+            continue;
+        }
+        let before = open.len();
+        open.extend(graph.links_into(node).map(|l| l.from.node));
+        if open.len() == before {
+            found.push(node);
+        }
+    }
+    found
+}
+
 struct Spec {
     head: usize,
     members: Vec<usize>,
@@ -109,7 +125,7 @@ fn can_rewrite(graph: &Graph, link: &Link) -> bool {
     let node = &graph.nodes[link.to.node];
     let template = node.factory.template(Direction::Sink, &link.to.pad);
     if template.is_some_and(|t| t.random_write) {
-        return true;
+        return node.settings.make().is_ok_and(|s| node.factory.can_rewrite(&*s));
     }
     let mut onward = graph.links_out_of(link.to.node).peekable();
     node.factory.passthrough && onward.peek().is_some() && onward.all(|l| can_rewrite(graph, l))
@@ -245,7 +261,8 @@ impl Assembly<'_> {
         };
         let is_source = matches!(head, Head::Blocking | Head::Source(_));
         let names = chain.nodes.iter().map(|s| s.name.clone()).collect();
-        let driver = Driver { chain, head, control: control.clone(), env: self.env.clone() };
+        let quick = !self.specs[task].members.iter().any(blocks);
+        let driver = Driver { chain, head, control: control.clone(), env: self.env.clone(), quick };
         PlannedTask { driver, control, whereabouts, names, thread, is_source }
     }
 
@@ -290,7 +307,7 @@ impl Assembly<'_> {
                 let port = &ports[self.places[spec.head].0];
                 let sender = port.add_pad(self.limits(spec.head), links[index].stats.clone());
                 let (task, at) = self.places[link.from.node];
-                sender.set_upstream(controls[task].clone(), at, self.src_pad(index));
+                sender.set_upstream(controls[task].clone(), at, self.src_pad(index), roots(self.graph, link.from.node));
                 senders.insert(index, sender);
             }
         }

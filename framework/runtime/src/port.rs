@@ -47,6 +47,8 @@ struct Pad {
     waiter: Option<Waker>,
     stats: Arc<LinkStats>,
     upstream: Option<(Arc<Control>, usize, PadId)>,
+    /// The sources that this pad's data comes from, by number.
+    roots: Vec<usize>,
 }
 
 /// What the consumer has taken and not yet worked off.
@@ -56,11 +58,18 @@ struct Held {
     bytes: usize,
 }
 
-/// The sending end of one pad. Dropping it ends the pad.
+/// The sending end of one pad.
+///
+/// Items gather here first, because a lock and a wake-up for each cost more than everything else that happens to it;
+/// whoever drives the producer flushes before it waits for anything.
 pub(crate) struct PortSender {
     port: Arc<Port>,
     pad: PadId,
+    gathered: VecDeque<Item>,
 }
+
+/// Buffers that a sender gathers before it takes the lock by itself.
+const MAX_GATHERED: usize = 32;
 
 impl Port {
     pub(crate) fn new() -> Arc<Self> {
@@ -84,8 +93,10 @@ impl Port {
             waiter: None,
             stats,
             upstream: None,
+            roots: Vec::new(),
         });
-        PortSender { port: self.clone(), pad: PadId((state.pads.len() - 1) as u16) }
+        let pad = PadId((state.pads.len() - 1) as u16);
+        PortSender { port: self.clone(), pad, gathered: VecDeque::with_capacity(MAX_GATHERED) }
     }
 
     /// Sends a request to whoever feeds a pad.
@@ -169,7 +180,44 @@ impl State {
 
     /// Wakers of the producers that may go on.
     fn release(&mut self) -> Vec<Waker> {
-        (0..self.pads.len()).filter_map(|i| if self.is_full(i) { None } else { self.pads[i].waiter.take() }).collect()
+        (0..self.pads.len()).filter_map(|i| if self.has_room(i) { self.pads[i].waiter.take() } else { None }).collect()
+    }
+
+    /// A waiting producer goes on when half the room is free, so that it does not wake for every single item.
+    fn has_room(&self, at: usize) -> bool {
+        let pad = &self.pads[at];
+        !self.is_full(at) && (self.group || (pad.buffers + pad.held.buffers) * 2 <= pad.limits.buffers.max(2))
+    }
+
+    /// Adds an item to a pad, or gives it back when the pad is full. Only buffers wait: the rest always goes in.
+    fn put(&mut self, at: usize, item: Item) -> Result<(), Item> {
+        if self.closed {
+            return Ok(());
+        }
+        let full = matches!(item, Item::Buffer(_)) && self.is_full(at);
+        let pad = &mut self.pads[at];
+        match &item {
+            Item::Buffer(buffer) if pad.skipping => {
+                if full || !(buffer.is_keyframe() || pad.audio) {
+                    pad.stats.drop_one();
+                    return Ok(());
+                }
+                pad.skipping = false;
+                pad.push(item);
+            }
+            Item::Buffer(_) if full && matches!(pad.limits.leaky, Leaky::No | Leaky::Lossless) => return Err(item),
+            Item::Buffer(_) if full => pad.leak(item),
+            Item::Flush(_) => {
+                pad.ended = false;
+                pad.flush();
+                pad.items.push_front(item);
+            }
+            _ => {
+                pad.ended |= matches!(item, Item::Eos);
+                pad.push(item);
+            }
+        }
+        Ok(())
     }
 
     fn is_full(&self, at: usize) -> bool {
@@ -177,8 +225,10 @@ impl State {
         if self.closed || !pad.is_full() {
             return false;
         }
-        let hungry = |p: PadId| p.index() != at && self.pads.get(p.index()).is_some_and(|p| p.items.is_empty());
-        !self.wanted.iter().any(hungry)
+        // Only what has a source in common can be starved by holding this pad back.
+        let kin = |p: &Pad| p.roots.iter().any(|root| pad.roots.contains(root));
+        let starves = |p: &Pad| p.items.is_empty() && kin(p);
+        !self.wanted.iter().any(|p| p.index() != at && self.pads.get(p.index()).is_some_and(starves))
     }
 }
 
@@ -248,34 +298,32 @@ impl Pad {
 }
 
 impl PortSender {
-    /// Sends, or gives the item back when the pad is full. Only buffers wait: the rest always goes in.
-    pub(crate) fn try_send(&self, item: Item) -> Result<(), Item> {
+    /// Takes an item. False when the pad is full and [`PortSender::flush`] has to be called again before the next item.
+    pub(crate) fn push(&mut self, item: Item) -> bool {
+        if matches!(item, Item::Flush(_)) {
+            self.gathered.retain(Item::is_sticky);
+        }
+        let urgent = !matches!(item, Item::Buffer(_));
+        self.gathered.push_back(item);
+        if urgent || self.gathered.len() >= MAX_GATHERED { self.flush() } else { true }
+    }
+
+    /// True when something has been gathered.
+    pub(crate) fn has_gathered(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
+    /// Hands over what has been gathered. False when the pad is full before all is gone.
+    pub(crate) fn flush(&mut self) -> bool {
+        if self.gathered.is_empty() {
+            return true;
+        }
         let waker = {
             let mut state = self.port.lock();
-            if state.closed {
-                return Ok(());
-            }
-            let full = matches!(item, Item::Buffer(_)) && state.is_full(self.pad.index());
-            let pad = &mut state.pads[self.pad.index()];
-            match &item {
-                Item::Buffer(buffer) if pad.skipping => {
-                    if full || !(buffer.is_keyframe() || pad.audio) {
-                        pad.stats.drop_one();
-                        return Ok(());
-                    }
-                    pad.skipping = false;
-                    pad.push(item);
-                }
-                Item::Buffer(_) if full && matches!(pad.limits.leaky, Leaky::No | Leaky::Lossless) => return Err(item),
-                Item::Buffer(_) if full => pad.leak(item),
-                Item::Flush(_) => {
-                    pad.ended = false;
-                    pad.flush();
-                    pad.items.push_front(item);
-                }
-                _ => {
-                    pad.ended |= matches!(item, Item::Eos);
-                    pad.push(item);
+            while let Some(item) = self.gathered.pop_front() {
+                if let Err(item) = state.put(self.pad.index(), item) {
+                    self.gathered.push_front(item);
+                    break;
                 }
             }
             state.consumer.take()
@@ -283,7 +331,7 @@ impl PortSender {
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        self.gathered.is_empty()
     }
 
     /// Waits until the pad has room.
@@ -293,22 +341,26 @@ impl PortSender {
 
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.port.lock();
-        if !state.is_full(self.pad.index()) {
+        let at = self.pad.index();
+        // Woken or not: a producer that waits goes on when there is room to speak of.
+        if !state.is_full(at) && (state.pads[at].waiter.is_none() || state.has_room(at)) {
             return Poll::Ready(());
         }
         state.pads[self.pad.index()].waiter = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Says who feeds this pad, for requests from downstream.
-    pub(crate) fn set_upstream(&self, control: Arc<Control>, node: usize, src: PadId) {
-        self.port.lock().pads[self.pad.index()].upstream = Some((control, node, src));
+    /// Says who feeds this pad, for requests from downstream, and which sources its data comes from.
+    pub(crate) fn set_upstream(&self, control: Arc<Control>, node: usize, src: PadId, roots: Vec<usize>) {
+        let mut state = self.port.lock();
+        let pad = &mut state.pads[self.pad.index()];
+        (pad.upstream, pad.roots) = (Some((control, node, src)), roots);
     }
-}
 
-impl Drop for PortSender {
-    /// Whoever fed this pad is gone. Unless the stream has ended already, it ends now, so that nobody waits for more.
-    fn drop(&mut self) {
+    /// Whoever fed this pad has finished in good order: unless the stream has ended already, it ends now. A sender
+    /// that is dropped without this leaves its stream open, since half of a stream must not look like a whole one.
+    pub(crate) fn end(&mut self) {
+        self.flush();
         let waker = {
             let mut state = self.port.lock();
             let pad = &mut state.pads[self.pad.index()];
@@ -355,14 +407,32 @@ mod tests {
         all
     }
 
+    impl PortSender {
+        fn send(&mut self, item: Item) -> bool {
+            self.push(item) && self.flush()
+        }
+    }
+
     #[test]
-    fn a_full_pad_gives_the_item_back_but_takes_what_is_not_media() {
+    fn a_full_pad_keeps_the_item_with_the_sender_but_takes_what_is_not_media() {
         let port = Port::new();
-        let sender = port.add_pad(limits(2, Leaky::No), Arc::default());
-        assert!(sender.try_send(item(1, true)).is_ok() && sender.try_send(item(2, false)).is_ok());
-        assert!(sender.try_send(item(3, false)).is_err());
-        assert!(sender.try_send(Item::Eos).is_ok());
+        let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
+        assert!(sender.send(item(1, true)) && sender.send(item(2, false)));
+        assert!(sender.send(Item::Caps("a/b".parse().unwrap())));
+        assert!(!sender.send(item(3, false)));
         assert_eq!(take(&port), [1, 2]);
+        assert!(sender.flush());
+        assert_eq!(take(&port), [3]);
+    }
+
+    #[test]
+    fn buffers_gather_before_they_take_the_lock() {
+        let port = Port::new();
+        let mut sender = port.add_pad(limits(100, Leaky::No), Arc::default());
+        (0..MAX_GATHERED as u8 - 1).for_each(|i| assert!(sender.push(item(i, true))));
+        assert!(take(&port).is_empty());
+        assert!(sender.push(item(99, true)));
+        assert_eq!(take(&port).len(), MAX_GATHERED);
     }
 
     #[test]
@@ -370,10 +440,10 @@ mod tests {
         let send = |leaky, keys: &[bool]| {
             let port = Port::new();
             let stats = Arc::<LinkStats>::default();
-            let sender = port.add_pad(limits(2, leaky), stats.clone());
-            keys.iter().enumerate().for_each(|(i, key)| assert!(sender.try_send(item(i as u8, *key)).is_ok()));
+            let mut sender = port.add_pad(limits(2, leaky), stats.clone());
+            keys.iter().enumerate().for_each(|(i, key)| assert!(sender.send(item(i as u8, *key))));
             let mut got = take(&port);
-            assert!(sender.try_send(item(8, false)).is_ok() && sender.try_send(item(9, true)).is_ok());
+            assert!(sender.send(item(8, false)) && sender.send(item(9, true)));
             got.extend(take(&port));
             (got, stats.report("", "").dropped)
         };
@@ -386,22 +456,26 @@ mod tests {
     #[test]
     fn a_producer_is_not_held_back_while_a_needed_pad_is_empty() {
         let port = Port::new();
-        let direct = port.add_pad(limits(1, Leaky::No), Arc::default());
-        let encoded = port.add_pad(limits(1, Leaky::No), Arc::default());
-        assert!(direct.try_send(item(1, true)).is_ok());
-        assert!(direct.try_send(item(2, true)).is_err());
+        let mut direct = port.add_pad(limits(1, Leaky::No), Arc::default());
+        let mut encoded = port.add_pad(limits(1, Leaky::No), Arc::default());
+        assert!(direct.send(item(1, true)));
+        assert!(!direct.send(item(2, true)));
+        direct.set_upstream(Arc::default(), 0, PadId(0), vec![7]);
         port.set_inbox(&Inbox::new(2), PadSet::from_iter([PadId(1)]));
-        assert!(direct.try_send(item(2, true)).is_ok(), "the muxer waits for the encoder");
-        assert!(encoded.try_send(item(3, true)).is_ok());
-        assert!(direct.try_send(item(4, true)).is_err(), "nobody is waiting any more");
+        assert!(!direct.flush(), "the pad that starves comes from another source");
+        encoded.set_upstream(Arc::default(), 0, PadId(0), vec![7]);
+        port.set_inbox(&Inbox::new(2), PadSet::from_iter([PadId(1)]));
+        assert!(direct.flush(), "the muxer waits for the encoder");
+        assert!(encoded.send(item(3, true)));
+        assert!(!direct.send(item(4, true)), "nobody is waiting any more");
     }
 
     #[test]
     fn a_flush_overtakes_data_and_keeps_caps() {
         let port = Port::new();
-        let sender = port.add_pad(limits(2, Leaky::No), Arc::default());
+        let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
         for item in [Item::Caps("a/b".parse().unwrap()), item(1, true), item(2, true), Item::Flush(7)] {
-            assert!(sender.try_send(item).is_ok());
+            assert!(sender.send(item));
         }
         let (mut batch, waker) = (VecDeque::new(), noop_waker());
         assert!(port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready());
@@ -410,11 +484,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_producer_ends_its_pad_once() {
+    fn a_producer_that_finishes_ends_its_pad_once_and_a_lost_one_leaves_it_open() {
         let port = Port::new();
-        let sender = port.add_pad(limits(2, Leaky::No), Arc::default());
-        assert!(sender.try_send(Item::Eos).is_ok());
-        drop(sender);
+        let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
+        assert!(sender.send(Item::Eos));
+        sender.end();
+        port.add_pad(limits(2, Leaky::No), Arc::default()).end();
         drop(port.add_pad(limits(2, Leaky::No), Arc::default()));
         let (mut batch, waker) = (VecDeque::new(), noop_waker());
         assert!(port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready());

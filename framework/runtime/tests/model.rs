@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::*;
 use millstream_core::element::Leaky;
 use millstream_core::{
-    BlockingSource, BuildCx, Element, Error, Flow, Item, MessageKind, Output, PadId, Presence, Produce, QueueLimits,
-    Request, Result, Time, TimeDelta,
+    BlockingSource, BuildCx, Element, Error, Flow, Item, MessageKind, Need, Output, PadId, Presence, Produce,
+    QueueLimits, Request, Result, Time, TimeDelta,
 };
 use millstream_runtime::TeardownLimits;
 
@@ -384,4 +384,64 @@ fn the_same_seed_gives_the_same_run() {
         texts
     };
     assert_eq!(run(), run());
+}
+
+/// Takes its pads one after the other, and notes how much waited on the others meanwhile.
+struct OneByOne {
+    at: u16,
+    most: Arc<AtomicUsize>,
+}
+
+impl millstream_core::Aggregate for OneByOne {
+    fn step(&mut self, inbox: &mut millstream_core::Inbox, _: Time, out: &mut Output) -> Result<Need> {
+        self.most.fetch_max(inbox.len(PadId(1 - self.at)), Ordering::Relaxed);
+        match inbox.pop(PadId(self.at)) {
+            Some(item @ Item::Buffer(_)) => out.forward(item),
+            Some(_) => {}
+            None if !inbox.is_over(PadId(self.at)) => return Ok(Need::Pads([PadId(self.at)].into_iter().collect())),
+            None if self.at == 0 => self.at = 1,
+            None => {
+                out.forward(Item::Eos);
+                return Ok(Need::Done);
+            }
+        }
+        Ok(Need::Again)
+    }
+}
+
+#[test]
+fn a_source_whose_turn_has_not_come_is_held_back() {
+    let (log, most) = (Log::default(), Arc::new(AtomicUsize::new(0)));
+    let noted = most.clone();
+    let mut b = Build::default();
+    let (first, second) = (b.add("first", counter(5000)), b.add("second", counter(5000)));
+    let concat =
+        b.add("concat", element(move |_| Element::Aggregate(Box::new(OneByOne { at: 0, most: noted.clone() }))));
+    let sink = b.add("sink", collector(&log));
+    b.link(first, concat).link(second, concat).link(concat, sink);
+    simulation(1).run(&b.graph).unwrap();
+    assert_eq!(numbers(&log), all(5000).into_iter().chain(all(5000)).collect::<Vec<_>>());
+    assert!(most.load(Ordering::Relaxed) < 1000, "{most:?} buffers waited for their turn");
+}
+
+#[test]
+fn half_a_stream_never_looks_like_a_whole_one() {
+    let log = Log::default();
+    let mut b = Build::default();
+    let (src, q, sink) = (b.add("src", counter(100)), b.add("q", small_queue(200)), b.add("sink", collector(&log)));
+    let fail = b.add(
+        "fail",
+        transform(|| {
+            |_, item: Item, out: &mut Output| {
+                if matches!(&item, Item::Buffer(b) if b.pts == Some(Time::from_millis(50))) {
+                    return Err(Error::malformed("no more"));
+                }
+                out.forward(item);
+                Ok(Flow::Done)
+            }
+        }),
+    );
+    b.link(src, fail).link(fail, q).link(q, sink);
+    assert!(simulation(1).run(&b.graph).is_err());
+    assert!(!log.lock().unwrap().contains(&"eos".to_owned()), "a sink must not finish its file");
 }
