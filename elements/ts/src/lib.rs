@@ -10,6 +10,8 @@
 //! | ISO/IEC 13818-1:2023, annex A | CRC of sections | [`psi::crc32`] |
 //! | ETSI EN 300 468 | descriptors of AC-3, E-AC-3, subtitles | [`psi`] |
 //! | ATSC A/52, A/53 | stream types 0x81 and 0x87 | [`psi::Codec`] |
+//! | ANSI/SCTE 35 2023 | splice_info_section, read only | [`scte35`] |
+//! | Opus in MPEG-TS | control header, descriptors | [`opus`], [`psi`] |
 //! | ETSI TR 101 290 | PCR and PAT/PMT intervals that are kept | [`muxer`] |
 
 pub mod adaptation;
@@ -20,4 +22,5 @@ pub mod opus;
 pub mod packet;
 pub mod pes;
 pub mod psi;
+pub mod scte35;
 pub mod timestamp;

@@ -1,4 +1,4 @@
-//! The control header before each Opus packet in a PES packet. "Opus in MPEG-TS" (opus-codec.org, ETSI TS mapping), section 4.
+//! The control header before each Opus packet in a PES packet: "Opus in MPEG-TS" of opus-codec.org, v0.1.3 draft.
 //!
 //! ```text
 //! | 0x3FF(11) | start trim(1) | end trim(1) | extension(1) | res(2) | size: 255 ... < 255 | start trim(16)? | end trim(16)? | ext? |

@@ -310,6 +310,25 @@ fn constant_rate_that_is_too_low_is_counted_as_late() {
 }
 
 #[test]
+fn ts_8_access_units_without_a_delimiter_get_one_and_key_frames_are_marked() {
+    let units: [&'static [u8]; 3] = [b"\0\0\0\x01\x65abc", b"\0\0\x01\x41def", b"\0\0\0\x01\x09\xF0\0\0\x01\x41g"];
+    for insert_aud in [true, false] {
+        let (mut muxer, stream) = one(Codec::H264, TsMuxerSettings { insert_aud, ..bare() });
+        for (n, unit) in (0..).zip(units) {
+            let parts = [Bytes::from_static(&unit[..2]), Bytes::from_static(&unit[2..])];
+            muxer.write(stream, &parts, n * 3_600, n * 3_600, n == 0).unwrap();
+        }
+        let (events, _) = demux(&finish(muxer), 4096, TsDemuxerSettings::default());
+        let pes = &pes_by_pid(&events)[&0x100];
+        let aud: &[u8] = if insert_aud { b"\0\0\0\x01\x09\xF0" } else { b"" };
+        assert_eq!(pes[0].data, [aud, units[0]].concat());
+        assert_eq!(pes[1].data, [aud, units[1]].concat());
+        assert_eq!(pes[2].data, units[2]);
+        assert_eq!(pes.iter().map(|pes| pes.random_access).collect::<Vec<_>>(), [true, false, false]);
+    }
+}
+
+#[test]
 fn ts_9_audio_frames_share_a_pes_packet_and_keep_its_time() {
     let (mut muxer, stream) = one(Codec::AacAdts, bare());
     for n in 0..20 {

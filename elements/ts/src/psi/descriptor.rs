@@ -38,7 +38,7 @@ pub mod tag {
     pub const AV1_VIDEO: u8 = 0x80;
     /// AC-3 audio (ATSC A/52, A3.4).
     pub const ATSC_AC3: u8 = 0x81;
-    /// Extension tag of Opus: the data is `0x80, channel_config_code` (Opus in MPEG-TS, ETSI TS 102 005 style, user private).
+    /// Extension tag of Opus, user private: the data is `0x80, channel_config_code` (Opus in MPEG-TS, v0.1.3 draft).
     pub const EXT_OPUS: u8 = 0x80;
 }
 
