@@ -1,0 +1,259 @@
+//! `discover FILE`: what is in a media file.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use millstream::core::registry::Direction;
+use millstream::core::settings::Span;
+use millstream::graph::{Endpoint, Graph, Link, Settings};
+use millstream::io::filesrc::FileSrcSettings;
+use millstream::prelude::*;
+use millstream::runtime::DropCount;
+
+use super::tracks::{Found, Track};
+use super::{Exit, Outcome, probe, report, terminal};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  millstream discover talk.flv
+  millstream discover --json talk.ts | jq '.tracks[].caps'
+
+The whole file is read, so that duration, bit rates and key frame distances are those of the file, not guesses.")]
+pub(crate) struct Args {
+    /// Media file
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A container that can be taken apart here.
+struct Container {
+    name: &'static str,
+    demux: &'static str,
+    /// Whether these first bytes are of this kind.
+    is: fn(&[u8]) -> bool,
+}
+
+/// Bytes that are looked at to tell the container, and to see the first streams.
+const HEAD: u64 = 4 << 20;
+
+const CONTAINERS: [Container; 2] = [
+    Container { name: "FLV", demux: "flvdemux", is: |head| head.starts_with(b"FLV") },
+    Container { name: "MPEG-TS", demux: "tsdemux", is: is_transport_stream },
+];
+
+/// Sync bytes at the distance of a packet (ISO/IEC 13818-1), behind a time code of 4 bytes (BDAV) or before parity bytes.
+fn is_transport_stream(head: &[u8]) -> bool {
+    let synced = |start: usize, size: usize| (0..4).all(|n| head.get(start + n * size) == Some(&0x47));
+    synced(0, 188) || synced(4, 192) || synced(0, 204)
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let path = args.file.display();
+    let mut head = Vec::new();
+    let file = std::fs::File::open(&args.file).with_context(|| format!("cannot read {path}"))?;
+    let size = file.metadata()?.len();
+    file.take(HEAD).read_to_end(&mut head).with_context(|| format!("cannot read {path}"))?;
+    let Some(container) = CONTAINERS.iter().find(|c| (c.is)(&head)) else {
+        let known: Vec<&str> = CONTAINERS.iter().map(|c| c.name).collect();
+        let hint = format!("known containers are {}; elementary streams have none", known.join(" and "));
+        report::error(&format!("{path} is of no known container"), Some(&hint));
+        return Ok(Exit::Failed);
+    };
+    let registry = registry();
+    let demux = registry.get(container.demux).with_context(|| format!("{} is not built in", container.demux))?;
+    let (found, drops, result) = look(&registry, demux, &args.file, &head)?;
+    let found = Found { file: args.file.clone(), container: container.name, size, tracks: found, drops };
+    match args.json {
+        true => terminal::print_json(&found.to_json())?,
+        false => terminal::print(&found.to_text())?,
+    }
+    match result {
+        Ok(()) if found.tracks.is_empty() => {
+            report::error(&format!("{path} has no tracks"), None);
+            Ok(Exit::Failed)
+        }
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => {
+            report::pipeline_error(&error);
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+type Drops = Vec<(&'static str, DropCount)>;
+
+/// Runs the file through its demuxer and, where there is one, the parser of each stream.
+fn look(
+    registry: &Registry,
+    demux: &Arc<Factory>,
+    file: &Path,
+    head: &[u8],
+) -> anyhow::Result<(Vec<Track>, Drops, Result<()>)> {
+    let runtime = Runtime::new()?;
+    let pads = pads_of(demux);
+    let early = streams_in(demux, &pads, head, runtime.env()).unwrap_or_default();
+    let tracks: Arc<Mutex<Vec<Track>>> = Arc::default();
+    let graph = graph(registry, demux, file, &pads, &early, &tracks)?;
+    let mut pipeline = runtime.start(&graph)?;
+    let result = runtime.block_on(pipeline.wait());
+    let drops = pipeline.drops().into_values().flatten().collect();
+    runtime.shut_down();
+    let mut found = std::mem::take(&mut *tracks.lock().unwrap_or_else(PoisonError::into_inner));
+    found.retain(Track::is_there);
+    Ok((found, drops, result))
+}
+
+/// Pads of one pattern that are listened to: more streams of a kind than files have.
+const NUMBERED: u16 = 8;
+
+/// The names of all source pads that the demuxer may have.
+fn pads_of(demux: &Factory) -> Vec<String> {
+    let names = demux.templates(Direction::Src).flat_map(|pad| match pad.name.contains("%u") {
+        true => (0..NUMBERED).map(|n| pad.name.replace("%u", &n.to_string())).collect(),
+        false => vec![pad.name.to_owned()],
+    });
+    names.collect()
+}
+
+/// The caps on each pad after the first bytes of the file, by the number of the pad. No runtime is needed for that.
+fn streams_in(demux: &Arc<Factory>, pads: &[String], head: &[u8], env: &Env) -> Result<Vec<Option<Caps>>> {
+    let pad = |(index, name): (usize, &String)| LinkedPad {
+        id: PadId(index as u16),
+        name: name.clone(),
+        allowed: CapsSet::Any,
+        random_write: false,
+    };
+    let sink = LinkedPad { id: PadId::FIRST, name: "sink".into(), allowed: CapsSet::Any, random_write: false };
+    let cx = BuildCx::new("demux", env.clone(), vec![sink], pads.iter().enumerate().map(pad).collect());
+    let settings = demux.settings.parse(&millstream::core::settings::Node::empty_map(Span::default()));
+    let settings = settings.map_err(|e| Error::settings(e.to_string()))?;
+    let Element::Transform(mut element) = demux.build(settings, &cx)? else { return Ok(Vec::new()) };
+    let mut out = Output::new(1, pads.len() as u16);
+    let mut caps = vec![None; pads.len()];
+    let mut keep = |out: &mut Output| {
+        for (pad, item) in out.drain() {
+            if let (Item::Caps(new), Some(slot)) = (item, caps.get_mut(pad.index())) {
+                *slot = Some(new);
+            }
+        }
+        out.effects().clear();
+    };
+    element.start(&mut out)?;
+    let start = [
+        Item::StreamStart(StreamInfo::default().into()),
+        Item::Segment(Segment::bytes(0).into()),
+        Item::buffer(Buffer { offset: Some(0), ..Buffer::new(bytes::Bytes::copy_from_slice(head)) }),
+    ];
+    for item in start {
+        let mut flow = element.handle(PadId::FIRST, item, &mut out)?;
+        keep(&mut out);
+        while flow == Flow::More {
+            flow = element.resume(&mut out)?;
+            keep(&mut out);
+        }
+    }
+    Ok(caps)
+}
+
+/// `filesrc ! demux`, each pad through a parser to one collecting sink.
+fn graph(
+    registry: &Registry,
+    demux: &Arc<Factory>,
+    file: &Path,
+    pads: &[String],
+    early: &[Option<Caps>],
+    tracks: &Arc<Mutex<Vec<Track>>>,
+) -> anyhow::Result<Graph> {
+    let source = registry.get("filesrc").context("filesrc is not built in")?;
+    let defaults = millstream::core::settings::Node::empty_map(Span::default());
+    let text = |factory: &Arc<Factory>| Settings::text(factory, defaults.clone());
+    let file = FileSrcSettings {
+        location: file.to_owned(),
+        blocksize: millstream::core::settings::units::ByteSize(HEAD >> 2),
+    };
+    let mut graph = Graph::default();
+    let add = |graph: &mut Graph, name: &str, factory: &Arc<Factory>, settings| {
+        let node = millstream::graph::Node {
+            factory: factory.clone(),
+            settings,
+            ..probe::node(name.into(), collector(tracks))
+        };
+        graph.nodes.push(node);
+        graph.nodes.len() - 1
+    };
+    add(&mut graph, "file", source, Settings::typed(file));
+    add(&mut graph, "demux", demux, text(demux));
+    add(&mut graph, "collect", &Arc::new(collector(tracks)), Settings::typed(()));
+    link(&mut graph, (0, "src"), (1, "sink"));
+    for (index, pad) in pads.iter().enumerate() {
+        let caps = early.get(index).and_then(Option::as_ref);
+        match caps.and_then(|caps| parser_for(registry, caps)) {
+            Some(parser) => {
+                let node = add(&mut graph, &format!("{pad}-parse"), parser, text(parser));
+                link(&mut graph, (1, pad), (node, "sink"));
+                link(&mut graph, (node, "src"), (2, pad));
+            }
+            None => link(&mut graph, (1, pad), (2, pad)),
+        }
+    }
+    Ok(graph)
+}
+
+fn link(graph: &mut Graph, from: (usize, &str), to: (usize, &str)) {
+    let end = |(node, pad): (usize, &str)| Endpoint { node, pad: pad.to_owned() };
+    let link = Link { from: end(from), to: end(to), filter: None, allowed: CapsSet::Any, span: Span::default() };
+    graph.links.push(link);
+}
+
+/// The parser that takes these caps.
+fn parser_for<'a>(registry: &'a Registry, caps: &Caps) -> Option<&'a Arc<Factory>> {
+    let takes = |factory: &&Arc<Factory>| {
+        factory.name.ends_with("parse")
+            && factory.template(Direction::Sink, "sink").is_some_and(|t| t.caps.accepts(caps))
+    };
+    registry.iter().find(takes)
+}
+
+fn collector(tracks: &Arc<Mutex<Vec<Track>>>) -> Factory {
+    let tracks = tracks.clone();
+    let build = move |(), cx: &BuildCx| {
+        let mut list = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        *list = cx.sinks.iter().map(|pad| Track::new(&pad.name)).collect();
+        Ok(Element::Transform(Box::new(Collector(tracks.clone()))))
+    };
+    Factory::new("collector", "Sink", "Measures streams", build).pad(PadTemplate::sink("%s", "ANY").request())
+}
+
+struct Collector(Arc<Mutex<Vec<Track>>>);
+
+impl Transform for Collector {
+    fn handle(&mut self, pad: PadId, item: Item, _: &mut Output) -> Result<Flow> {
+        let mut tracks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(track) = tracks.get_mut(pad.index()) {
+            track.take(&item);
+        }
+        Ok(Flow::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transport_streams_are_told_by_their_sync_bytes() {
+        for (start, size) in [(0, 188), (4, 192), (0, 204)] {
+            let mut head = vec![0; 1000];
+            (0..4).for_each(|n| head[start + n * size] = 0x47);
+            assert!(is_transport_stream(&head), "{size}");
+            head[start + size] = 0;
+            assert!(!is_transport_stream(&head), "{size}");
+        }
+        assert!(!is_transport_stream(&[0x47]));
+    }
+}
