@@ -45,6 +45,8 @@ pub struct PipelineDoc {
     pub elements: Vec<ElementDoc>,
     /// Links in order.
     pub links: Vec<LinkDoc>,
+    /// Names in `elements:` whose entry could not be read, with their places: links to them are no fault of their own.
+    pub faulty: Vec<Spanned<String>>,
 }
 
 /// One entry of `params:`.

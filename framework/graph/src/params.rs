@@ -53,12 +53,16 @@ pub fn resolve(doc: &mut PipelineDoc, source: &SourceText, sources: &ParamSource
         replacer.element(element);
     }
     let used = replacer.used;
+    doc.unresolved = false;
+    // What could not be read may have used it.
+    if diagnostics.has_errors() {
+        return;
+    }
     for param in doc.params.iter().filter(|param| !used.contains(&param.name.value)) {
         let d = Diagnostic::warning(codes::PARAM_UNUSED, format!("param `{}` is not used", param.name.value));
         let hint = format!("write `${{{}}}` in a property value, or remove the param", param.name.value);
         diagnostics.push(d.at(param.name.span, "").hint(hint));
     }
-    doc.unresolved = false;
 }
 
 fn check_set(doc: &PipelineDoc, sources: &ParamSources<'_>, diagnostics: &mut Diagnostics) {

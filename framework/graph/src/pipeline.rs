@@ -23,7 +23,8 @@ const ON_ERROR: &str = "on-error";
 /// Reads a pipeline file. What could be read is returned, every fault is in `diagnostics`.
 pub fn parse(source: &SourceText, diagnostics: &mut Diagnostics) -> PipelineDoc {
     let doc = PipelineDoc { syntax: Syntax::Yaml, unresolved: true, ..PipelineDoc::default() };
-    let Some(root) = yaml::parse(source, diagnostics) else { return doc };
+    // What YAML refused is missing in the tree, and would only be found missing again.
+    let Some(root) = yaml::parse(source, diagnostics).filter(|_| !diagnostics.has_errors()) else { return doc };
     let mut reader = Reader { source, diagnostics, doc };
     reader.root(&root);
     reader.doc
@@ -162,7 +163,11 @@ impl Reader<'_> {
             if !is_name(&key.text) {
                 self.diagnostics.push(bad_name(&name));
             }
-            self.element(name, value);
+            let elements = self.doc.elements.len();
+            self.element(name.clone(), value);
+            if self.doc.elements.len() == elements {
+                self.doc.faulty.push(name);
+            }
         }
     }
 
@@ -171,7 +176,8 @@ impl Reader<'_> {
         match &node.kind {
             NodeKind::Scalar { .. } => {
                 // `in: filesrc`, an element without properties.
-                let Some(element) = self.fixed_text("the kind of an element", node) else { return };
+                let element = self.fixed_text("the kind of an element", node).filter(|e| !e.value.contains("${"));
+                let Some(element) = element else { return };
                 let span = name.span.join(node.span);
                 let props = Node::empty_map(Span::at(node.span.end));
                 let doc = ElementDoc { name, named: true, element, props, on_error: None, incomplete: false, span };
@@ -209,7 +215,9 @@ impl Reader<'_> {
                 .iter()
                 .find(|(key, _)| matches!(key.text.as_str(), "type" | "kind" | "name" | "elem" | "elements"));
             d = match slip {
-                Some((key, _)) => d.also(key.span, "").hint(format!("write `element` instead of `{}`", key.text)),
+                Some((key, _)) => {
+                    d.also(key.span, "should be `element`").hint(format!("write `element` instead of `{}`", key.text))
+                }
                 None => d.expected(example),
             };
             self.diagnostics.push(d);
@@ -233,7 +241,7 @@ impl Reader<'_> {
         for line in lines {
             match line.as_str() {
                 Some(text) => texts.push((text.to_owned(), SpanMap::of(self.source, line.span, text), line.span)),
-                None => self.wrong_shape("a link", line, "a line of text: `in ! demux`"),
+                None => self.wrong_shape("a link", line, "a line of text: `in ! demux`; with `: ` in it, in quotes"),
             }
         }
         launch::parse_links(&texts, &mut self.doc, self.diagnostics);

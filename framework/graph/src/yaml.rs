@@ -139,7 +139,8 @@ impl<'a> Builder<'a> {
         }
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("the text is nested more than {MAX_DEPTH} deep");
-            return Err(Box::new(Diagnostic::error(codes::TOO_DEEP, message).at(Span::at(span.start), "")));
+            let d = Diagnostic::error(codes::TOO_DEEP, message).at(Span::at(span.start), "");
+            return Err(Box::new(d.expected("four levels, as in any pipeline")));
         }
         self.stack.push(Frame { start: span.start, kind });
         Ok(())
@@ -172,7 +173,8 @@ impl<'a> Builder<'a> {
         self.nodes = self.nodes.saturating_add(1);
         if self.nodes > MAX_NODES {
             let message = format!("the text has more than {MAX_NODES} values");
-            return Err(Box::new(Diagnostic::error(codes::TOO_MANY_NODES, message).at(Span::at(node.span.start), "")));
+            let d = Diagnostic::error(codes::TOO_MANY_NODES, message).at(Span::at(node.span.start), "");
+            return Err(Box::new(d.hint("is this the right file?")));
         }
         match self.stack.last_mut() {
             None => self.root = Some(node),

@@ -23,6 +23,8 @@ pub(super) struct Built<'a> {
     pub(super) on_error: OnError,
     /// Whether a link of it was dropped because its other end is unknown: then it is not reported as unlinked.
     pub(super) excused: bool,
+    /// Whether another element has the same name: links to it could mean either.
+    pub(super) ambiguous: bool,
 }
 
 impl Built<'_> {
@@ -52,9 +54,9 @@ impl<'a> Checker<'a> {
                     first.insert(&element.name.value, (self.nodes.len(), element.name.span));
                 }
                 Some((index, before)) => {
-                    built.excused = true;
+                    (built.excused, built.ambiguous) = (true, true);
                     if let Some(first) = self.nodes.get_mut(*index) {
-                        first.excused = true;
+                        (first.excused, first.ambiguous) = (true, true);
                     }
                     let message = format!("the name `{}` is used twice", element.name.value);
                     let d = Diagnostic::error(codes::NAME_TWICE, message).at(element.name.span, "used again");
@@ -67,8 +69,15 @@ impl<'a> Checker<'a> {
 
     fn element(&mut self, doc: &'a ElementDoc) -> Built<'a> {
         let factory = self.registry.get(&doc.element.value).cloned();
-        let mut built =
-            Built { doc, factory: None, settings: None, parsed: None, on_error: self.on_error(doc), excused: false };
+        let mut built = Built {
+            doc,
+            factory: None,
+            settings: None,
+            parsed: None,
+            on_error: self.on_error(doc),
+            excused: false,
+            ambiguous: false,
+        };
         let Some(factory) = factory else {
             self.unknown_element(doc);
             return built;
@@ -123,7 +132,7 @@ impl<'a> Checker<'a> {
             let missing = matches!(error.kind, SettingsErrorKind::MissingProperty { .. });
             // A property that was left out because of a reported fault is not missing.
             if !(missing && doc.incomplete) {
-                self.diagnostics.push(settings_diagnostic(&error, doc));
+                self.diagnostics.push(settings_diagnostic(&error, doc, factory));
             }
         }
         false
@@ -174,13 +183,13 @@ fn read_on_error(node: &Node) -> Result<OnError, SettingsError> {
 }
 
 /// A fault in settings in the words of a diagnostic.
-fn settings_diagnostic(error: &SettingsError, doc: &ElementDoc) -> Diagnostic {
+fn settings_diagnostic(error: &SettingsError, doc: &ElementDoc, factory: &Factory) -> Diagnostic {
     let kind = &doc.element.value;
     let property = error.property();
     let span = error.span.unwrap_or(doc.element.span);
     match &error.kind {
         SettingsErrorKind::UnknownProperty { name, known } => {
-            let owner = if error.path.len() > 1 { &property } else { kind };
+            let owner = if error.path.is_empty() { kind } else { &property };
             let d =
                 Diagnostic::error(codes::UNKNOWN_PROPERTY, format!("`{owner}` has no property `{name}`")).at(span, "");
             match known.is_empty() {
@@ -206,6 +215,10 @@ fn settings_diagnostic(error: &SettingsError, doc: &ElementDoc) -> Diagnostic {
         }
         SettingsErrorKind::UnknownVariant { name, known } => {
             let message = format!("property `{property}` of `{kind}` cannot be `{name}`");
+            // The schema has the choices without their aliases.
+            let own = factory.settings.properties().into_iter().find(|p| p.name == property);
+            let own: Vec<String> = own.into_iter().flat_map(|p| p.values).map(|value| value.name).collect();
+            let known = if own.is_empty() { known } else { &own };
             let d = Diagnostic::error(codes::UNKNOWN_CHOICE, message).at(span, "").expected(known.join(", "));
             match did_you_mean(name, known.iter().map(String::as_str)) {
                 Some(near) => d.hint(format!("did you mean `{near}`?")),
@@ -213,8 +226,14 @@ fn settings_diagnostic(error: &SettingsError, doc: &ElementDoc) -> Diagnostic {
             }
         }
         SettingsErrorKind::Custom(text) => {
-            let message = format!("property `{property}` of `{kind}`: {text}");
-            Diagnostic::error(codes::BAD_VALUE, message).at(span, "")
+            // Units say the fault, then the repair.
+            let (fault, repair) = text.split_once("; ").unwrap_or((text, ""));
+            let message = format!("property `{property}` of `{kind}`: {fault}");
+            let d = Diagnostic::error(codes::BAD_VALUE, message).at(span, "");
+            match repair {
+                "" => d.hint(format!("`inspect {kind}` says what it takes")),
+                repair => d.hint(repair),
+            }
         }
     }
 }

@@ -57,6 +57,8 @@ pub fn check(
         let d = Diagnostic::error(codes::EMPTY_PIPELINE, "the pipeline has no elements");
         diagnostics.push(d.hint("begin with a source and a sink: `fakesrc ! fakesink`"));
     }
+    // What could not be read may have been the missing link.
+    let all_read = !diagnostics.has_errors();
     let unknown = HashSet::new();
     let mut checker = Checker { doc, registry, options, diagnostics, nodes: Vec::new(), wires: Vec::new(), unknown };
     checker.elements();
@@ -65,7 +67,9 @@ pub fn check(
     if let Some(order) = checker.order() {
         checker.solve(&order);
     }
-    checker.unlinked();
+    if all_read {
+        checker.unlinked();
+    }
     if checker.diagnostics.has_errors() { None } else { checker.graph() }
 }
 

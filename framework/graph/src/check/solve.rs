@@ -148,11 +148,13 @@ impl Checker<'_> {
     fn no_free_pad(&mut self, index: usize, from_side: bool) {
         let Some(wire) = self.wires.get_mut(index) else { return };
         wire.broken = true;
+        let ends = [wire.from.node, wire.to.node];
         let (end, doc) = if from_side { (&wire.from, &wire.doc.from) } else { (&wire.to, &wire.doc.to) };
         let (node, direction, name, span) = (end.node, end.direction, doc.element.value.clone(), doc.span());
         let Some(factory) = self.nodes.get(node).and_then(|node| node.factory.clone()) else { return };
         let d = no_free_pad(&factory, direction, &name).at(span, "");
         self.diagnostics.push(d);
+        ends.into_iter().for_each(|node| self.excuse(node));
     }
 
     /// Narrows the links around pass-through elements to what they share.

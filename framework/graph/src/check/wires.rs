@@ -51,6 +51,11 @@ impl<'a> Checker<'a> {
                 }
                 continue;
             };
+            if [from, to].iter().any(|node| self.nodes.get(*node).is_some_and(|node| node.ambiguous)) {
+                self.excuse(from);
+                self.excuse(to);
+                continue;
+            }
             if from == to {
                 let message = format!("`{}` is linked to itself", link.from.element.value);
                 let d = Diagnostic::error(codes::LINK_TO_ITSELF, message).at(link.span, "");
@@ -80,7 +85,7 @@ impl<'a> Checker<'a> {
         self.pads_once();
     }
 
-    fn excuse(&mut self, node: usize) {
+    pub(super) fn excuse(&mut self, node: usize) {
         if let Some(node) = self.nodes.get_mut(node) {
             node.excused = true;
         }
@@ -94,7 +99,8 @@ impl<'a> Checker<'a> {
         let name = &end.element.value;
         let found = self.nodes.iter().position(|node| node.name() == name);
         // Each unknown name once, however many links have it.
-        if found.is_none() && self.unknown.insert(name.clone()) {
+        let faulty = self.doc.faulty.iter().any(|faulty| faulty.value == *name);
+        if found.is_none() && !faulty && self.unknown.insert(name.clone()) {
             let d = Diagnostic::error(codes::LINK_UNKNOWN, format!("no element of the pipeline is called `{name}`"));
             let d = d.at(end.element.span, "");
             let kind = self.nodes.iter().find(|node| node.doc.element.value == *name);

@@ -118,8 +118,7 @@ code_table! {
     UNKNOWN_PROPERTY "MS0402" "The property does not exist"
         "The element has no such property. `inspect ELEMENT` lists those it has."
     WRONG_TYPE "MS0403" "The value has the wrong type"
-        "The property wants another type of value: a number, true or false, a duration with a unit (2s, 250ms), a size (16MiB), a \
-         bit rate (2500k), a list or a mapping."
+        "The property wants another type of value: a whole number, a number, true or false, text, a list or a mapping."
     OUT_OF_RANGE "MS0404" "The value is out of range"
         "The number is smaller or larger than the property allows."
     PROPERTY_MISSING "MS0405" "A property is missing"
@@ -127,7 +126,9 @@ code_table! {
     UNKNOWN_CHOICE "MS0406" "The value is none of the choices"
         "The property takes one of a few words."
     BAD_VALUE "MS0407" "The value cannot be used"
-        "The value is of the right type, but the element refuses it; the message says why."
+        "The element refuses the value; the message says why. A duration needs a unit (2s, 250ms, 1m30s), because the \
+         bare numbers of other programs mean nanoseconds in one and seconds in another; sizes may have one (16MiB), and so \
+         may bit rates (2500k)."
     BAD_ON_ERROR "MS0408" "on-error is malformed"
         "`on-error` is `fail`, `isolate` or `restart`."
     BAD_CAPS "MS0409" "The caps cannot be read"

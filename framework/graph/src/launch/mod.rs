@@ -39,7 +39,8 @@ pub fn parse(source: &SourceText, diagnostics: &mut Diagnostics) -> PipelineDoc 
 pub(crate) fn parse_links(lines: &[(String, SpanMap, Span)], doc: &mut PipelineDoc, diagnostics: &mut Diagnostics) {
     let lexed: Vec<(Vec<Token>, Span)> =
         lines.iter().map(|(text, map, span)| (lex(text, map, diagnostics), *span)).collect();
-    let declared: HashMap<String, Span> = doc.elements.iter().map(|e| (e.name.value.clone(), e.name.span)).collect();
+    let names = doc.elements.iter().map(|element| &element.name).chain(&doc.faulty);
+    let declared: HashMap<String, Span> = names.map(|name| (name.value.clone(), name.span)).collect();
     let mut taken: Vec<String> = lexed.iter().flat_map(|(tokens, _)| parser::names_of(tokens)).collect();
     taken.extend(declared.keys().cloned());
     let mut parser = Parser::new(doc, taken, Some(declared), diagnostics);

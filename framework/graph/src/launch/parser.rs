@@ -91,6 +91,7 @@ impl<'a> Parser<'a> {
             return self.no_properties(rest, name);
         }
         let (props, rest) = self.properties(rest);
+        let incomplete = matches!(rest.first().map(|token| &token.kind), Some(TokenKind::Bad));
         let explicit = props.iter().find(|(key, _)| key.text == "name");
         let explicit = explicit.and_then(|(_, value)| Some(Spanned::new(value.as_str()?.to_owned(), value.span)));
         if let Some(bad) = explicit.as_ref().filter(|name| !is_name(&name.value)) {
@@ -108,7 +109,7 @@ impl<'a> Parser<'a> {
             element: Spanned::new(name.to_owned(), span),
             props: Node { span: props_span, kind: NodeKind::Map(props) },
             on_error: None,
-            incomplete: false,
+            incomplete,
             span: whole,
         });
         self.end(EndDoc { element: Spanned::new(own.value, span), pad: None });
