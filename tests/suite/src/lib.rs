@@ -1,1 +1,107 @@
-//! End-to-end, conformance and interop tests.
+//! What the end-to-end tests share: the command line as a child process, and its output.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for something that takes milliseconds: long enough for a busy machine, and a test still ends.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/suite is two below the root").to_owned()
+}
+
+/// The command line, with `dir` as its working directory. `cargo xtask test` builds it first.
+pub fn millstream(dir: &Path) -> Command {
+    let test = std::env::current_exe().expect("a test is a file");
+    let name = format!("millstream{}", std::env::consts::EXE_SUFFIX);
+    let program = test.ancestors().skip(1).map(|dir| dir.join(&name)).find(|path| path.is_file());
+    let mut command = Command::new(program.expect("the command line is built: `cargo build --package millstream`"));
+    command.current_dir(dir).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("no signal ended it"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+impl Said {
+    /// Lines of standard error that begin an error.
+    pub fn errors(&self) -> usize {
+        self.err.lines().filter(|line| line.starts_with("error")).count()
+    }
+}
+
+/// Runs the command line with arguments that white space separates.
+pub fn run(dir: &Path, line: &str) -> Said {
+    run_args(dir, &line.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Runs the command line.
+pub fn run_args(dir: &Path, args: &[&str]) -> Said {
+    millstream(dir).args(args).output().expect("it starts").into()
+}
+
+/// Starts the command line in the background, its output kept.
+pub fn spawn(dir: &Path, line: &str) -> Child {
+    let mut command = millstream(dir);
+    command.args(line.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("it starts")
+}
+
+/// Waits for a child; fails the test if it takes for ever.
+pub fn finish(mut child: Child) -> Said {
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill().expect("the child is ours");
+            panic!("it did not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let read = |pipe: Option<&mut dyn Read>| {
+        let mut text = String::new();
+        pipe.map(|pipe| pipe.read_to_string(&mut text)).transpose().expect("text");
+        text
+    };
+    let out = read(child.stdout.as_mut().map(|pipe| pipe as _));
+    let err = read(child.stderr.as_mut().map(|pipe| pipe as _));
+    Said { code: status.code().expect("no signal ended it"), out, err }
+}
+
+/// Waits until something is so; fails the test if it never is.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal by name, such as `INT`.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+}
