@@ -105,10 +105,10 @@ impl Settings {
         Self { make: Arc::new(move || Ok(Box::new(settings.clone()))) }
     }
 
-    /// Settings given as text, which the factory's declaration reads.
+    /// Settings given as text, which the factory's declaration has read once without fault.
     pub fn text(factory: &Arc<Factory>, node: SettingsNode) -> Self {
         let factory = factory.clone();
-        let make = move || factory.settings.parse(&node).map_err(|e| Error::settings(e.to_string()));
+        let make = move || factory.settings.parse_again(&node).map_err(|e| Error::settings(e.to_string()));
         Self { make: Arc::new(make) }
     }
 

@@ -48,6 +48,14 @@ impl SettingsDecl {
         }
     }
 
+    /// Fills the settings anew from a node that [`SettingsDecl::parse`] has accepted before: ranges are not looked at again.
+    ///
+    /// # Errors
+    /// What serde refuses.
+    pub fn parse_again(&self, node: &Node) -> Result<AnySettings, SettingsError> {
+        (self.deserialize)(node)
+    }
+
     /// Like [`SettingsDecl::parse`], but gives every fault that can be told apart: after a faulty property the rest is
     /// read without it.
     ///

@@ -27,10 +27,11 @@ impl Checker<'_> {
             }
             _ => sides_mismatch(wire, &offered, &taken, &origin),
         };
-        let d = match self.repair(wire, &offered, &taken) {
-            Some(hint) => d.hint(hint),
-            None => d,
-        };
+        let repair = self.repair(wire, &offered, &taken).unwrap_or_else(|| match wire.filter {
+            Some(_) => "change the filter or remove it".to_owned(),
+            None => "no element here makes one from the other; link another pad or element".to_owned(),
+        });
+        let d = d.hint(repair);
         self.diagnostics.push(d);
         if let Some(wire) = self.wires.get_mut(index) {
             wire.broken = true;
@@ -62,16 +63,16 @@ impl Checker<'_> {
     fn repair(&self, wire: &Wire<'_>, offered: &CapsSet, taken: &CapsSet) -> Option<String> {
         let from = end_text(&wire.from, &wire.doc.from);
         let to = end_text(&wire.to, &wire.doc.to);
-        let wanted = wire.filter.as_ref().map_or_else(|| taken.clone(), |filter| filter.intersect(taken));
-        if let Some(pad) = self.other_pad(&wire.to, offered) {
+        let filter = wire.filter.as_ref().unwrap_or(&CapsSet::Any);
+        let (flowing, wanted) = (offered.intersect(filter), filter.intersect(taken));
+        if let Some(pad) = self.other_pad(&wire.to, &flowing) {
             return Some(format!("`{}.{pad}` takes this", wire.doc.to.element.value));
         }
         if let Some(pad) = self.other_pad(&wire.from, &wanted) {
             return Some(format!("`{}.{pad}` gives this", wire.doc.from.element.value));
         }
         let between = self.registry.iter().find(|factory| converts(factory, offered, &wanted))?.name;
-        let filter = wire.filter.as_ref().map(|_| wire.doc.filter.as_ref().map(|f| format!("{} ! ", f.value)));
-        let filter = filter.flatten().unwrap_or_default();
+        let filter = wire.doc.filter.as_ref().map(|filter| format!("{} ! ", filter.value)).unwrap_or_default();
         Some(format!("insert `{between}`: `{from} ! {between} ! {filter}{to}`"))
     }
 

@@ -159,14 +159,20 @@ fn unlinked_hint(name: &str, takes: bool, gives: bool) -> String {
     }
 }
 
+fn link_hint(name: &str, pads: &[&str]) -> String {
+    match pads.first() {
+        Some(pad) if !pad.contains('%') && pads.len() > 1 => format!("link it: `… ! {name}.{pad}`"),
+        _ => format!("link it: `… ! {name}`"),
+    }
+}
+
 fn open_pad(name: &str, span: Span, direction: Direction, pads: &[&str], always: bool) -> Diagnostic {
     let one_of = if pads.len() > 1 && !always { "one of " } else { "" };
     match direction {
         Direction::Sink => {
             let message = format!("nothing is linked to the input of `{name}`");
             let d = Diagnostic::error(codes::PAD_UNLINKED, message).at(span, "");
-            d.expected(format!("a link to {one_of}{}", quoted(pads)))
-                .hint(format!("link it: `… ! {name}.{}`", pads.first().unwrap_or(&"")))
+            d.expected(format!("a link to {one_of}{}", quoted(pads))).hint(link_hint(name, pads))
         }
         // What is only there if the input has it may stay open, but then the element does nothing.
         Direction::Src => {
