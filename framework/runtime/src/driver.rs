@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -19,6 +20,7 @@ use crate::chain::{Chain, Kind, Step};
 use crate::control::{Control, Order};
 use crate::link::Dest;
 use crate::port::Port;
+use crate::spin::Spinner;
 
 /// Items between two looks at the clock and the mailbox, after which other tasks get a turn too.
 const BATCH: usize = 64;
@@ -43,6 +45,7 @@ pub(crate) struct Driver {
     pub(crate) env: Env,
     /// No element of the chain blocks or computes for long: links may gather over a batch.
     pub(crate) quick: bool,
+    pub(crate) spinner: Spinner,
 }
 
 /// How a driver ended without an error.
@@ -56,12 +59,12 @@ pub(crate) enum End {
 
 impl Driver {
     pub(crate) async fn run(self) -> Result<End> {
-        let Self { chain, head, control, env, quick } = self;
+        let Self { chain, head, control, env, quick, spinner } = self;
         match head {
-            Head::Blocking => Task { chain, control, env, quick }.run_blocking().await,
+            Head::Blocking => Task { chain, control, env, quick, spinner }.run_blocking().await,
             Head::Port(port) => {
                 let closer = CloseOnDrop(port.clone());
-                let end = Task { chain, control, env, quick }.run_port(&port).await;
+                let end = Task { chain, control, env, quick, spinner }.run_port(&port).await;
                 drop(closer);
                 end
             }
@@ -84,6 +87,7 @@ struct Task {
     control: Arc<Control>,
     env: Env,
     quick: bool,
+    spinner: Spinner,
 }
 
 /// What woke a waiting task.
@@ -146,6 +150,10 @@ impl Task {
         let mut open = self.chain.nodes.first().map_or(0, |n| n.sinks.len());
         let mut batch = VecDeque::new();
         while open > 0 {
+            let seen = port.handed_over().load(Ordering::Relaxed);
+            if !port.is_ready() {
+                self.spinner.look(port.handed_over(), seen);
+            }
             let woken = wait_for(pin!(port.take(&mut batch)), &self.control, &self.env, self.chain.deadline()).await;
             self.chain.set_now(self.env.clock.now());
             match woken {
@@ -257,7 +265,8 @@ impl Task {
             let woken = {
                 let link = self.chain.nodes[node].srcs.get_mut(pad.index());
                 let Some(Dest::Port(sender)) = link.map(|l| &mut l.dest) else { return Ok(false) };
-                if sender.flush() {
+                let seen = sender.taken().load(Ordering::Relaxed);
+                if sender.flush() || (self.spinner.look(sender.taken(), seen) && sender.flush()) {
                     return Ok(false);
                 }
                 wait_for(pin!(sender.ready()), &self.control, &self.env, None).await
@@ -366,8 +375,13 @@ fn lock(task: &SharedChain) -> MutexGuard<'_, Task> {
 async fn run_source(mut chain: Chain, source: Box<dyn Source>, control: Arc<Control>, env: Env) -> Result<End> {
     chain.set_now(env.clock.now());
     chain.start()?;
-    let task: SharedChain =
-        Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone(), quick: false }));
+    let task: SharedChain = Arc::new(Mutex::new(Task {
+        chain,
+        control: control.clone(),
+        env: env.clone(),
+        quick: false,
+        spinner: Spinner::new(false),
+    }));
     let port = ChainPort { task: task.clone(), control: control.clone() };
     let mut future = source.run(SourceCx::new(env.clone(), Box::new(port)));
     let ended = poll_fn(|cx| {
@@ -472,8 +486,13 @@ impl ChainPort {
 async fn run_sink(chain: Chain, sink: Box<dyn Sink>, port: Arc<Port>, control: Arc<Control>, env: Env) -> Result<End> {
     let _closer = CloseOnDrop(port.clone());
     let open = chain.nodes.first().map_or(0, |n| n.sinks.len());
-    let task: SharedChain =
-        Arc::new(Mutex::new(Task { chain, control: control.clone(), env: env.clone(), quick: false }));
+    let task: SharedChain = Arc::new(Mutex::new(Task {
+        chain,
+        control: control.clone(),
+        env: env.clone(),
+        quick: false,
+        spinner: Spinner::new(false),
+    }));
     let inbox = PortInbox { task: task.clone(), port, batch: VecDeque::new(), open };
     let mut future = sink.run(SinkCx::new(env, Box::new(inbox)));
     poll_fn(|cx| {

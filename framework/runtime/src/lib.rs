@@ -8,6 +8,7 @@
 //! | `plan` | which elements share a task, and where channels are |
 //! | `chain` | runs the elements of one task, without recursion, locks or queues |
 //! | `port` | the channel where tasks meet |
+//! | `spin` | looking a little longer before sleeping |
 //! | `driver` | the loop of one task: source, mailbox, timers, full links |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
 //! | `clock`, `fs` | the outside: real, and simulated |
@@ -22,6 +23,7 @@ mod link;
 mod pipeline;
 mod plan;
 mod port;
+mod spin;
 mod stats;
 
 use std::future::Future;
@@ -108,6 +110,11 @@ pub(crate) struct Spawner {
 }
 
 impl Spawner {
+    /// True when tasks really run at the same time.
+    fn has_parallel_tasks(&self) -> bool {
+        !self.simulated && std::thread::available_parallelism().is_ok_and(|n| n.get() > 1)
+    }
+
     fn spawn(&self, name: &str, thread: bool, body: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         if self.simulated || !thread {
             self.handle.spawn(body);

@@ -90,7 +90,7 @@ impl Stopper {
 impl Pipeline {
     pub(crate) fn start(graph: &Graph, env: Env, spawner: Spawner, limits: TeardownLimits) -> Result<Self> {
         let (bus_sender, bus) = bus();
-        let plan = plan(graph, &env, &bus_sender, None)?;
+        let plan = plan(graph, &env, &bus_sender, spawner.has_parallel_tasks(), None)?;
         let (end_sender, ends) = mpsc::unbounded_channel();
         let mut pipeline = Self {
             env,
@@ -197,7 +197,7 @@ impl Pipeline {
             branch.links_into(n).next().is_none() && node.factory.templates(Direction::Sink).next().is_some()
         });
         let entry = entry.ok_or_else(|| Error::settings("the branch has no unlinked sink pad to be fed through"))?;
-        let mut plan = plan(branch, &self.env, &self.bus_sender, Some(entry))?;
+        let mut plan = plan(branch, &self.env, &self.bus_sender, self.spawner.has_parallel_tasks(), Some(entry))?;
         let sender = plan.entry.take().ok_or_else(|| Error::bug("a branch without an entry"))?;
         let to = format!("{}.sink", branch.nodes[entry].name);
         let accept = branch.nodes[entry].factory.templates(Direction::Sink).next();

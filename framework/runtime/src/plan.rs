@@ -22,6 +22,7 @@ use crate::control::Control;
 use crate::driver::{Driver, Head};
 use crate::link::{Dest, Memory, SrcLink};
 use crate::port::{DEFAULT_LIMITS, Port, PortSender};
+use crate::spin::Spinner;
 use crate::stats::{DropStats, LinkStats, Whereabouts};
 
 /// A graph, ready to be spawned.
@@ -78,7 +79,7 @@ struct Spec {
 }
 
 /// Plans a graph. `entry` is the element whose only sink pad is fed from outside, when the graph is a branch.
-pub(crate) fn plan(graph: &Graph, env: &Env, bus: &BusSender, entry: Option<usize>) -> Result<Plan> {
+pub(crate) fn plan(graph: &Graph, env: &Env, bus: &BusSender, spin: bool, entry: Option<usize>) -> Result<Plan> {
     let order = topological(graph)?;
     let mut handles = HashMap::new();
     let mut elements = Vec::with_capacity(graph.nodes.len());
@@ -88,7 +89,7 @@ pub(crate) fn plan(graph: &Graph, env: &Env, bus: &BusSender, entry: Option<usiz
     let specs = assign(graph, &order, &elements);
     let places = places_of(&specs, graph.nodes.len());
     let leaky = leaky_links(graph, &order);
-    Assembly { graph, env, bus, entry, elements, specs, places, leaky, handles }.assemble(&order)
+    Assembly { graph, env, bus, spin, entry, elements, specs, places, leaky, handles }.assemble(&order)
 }
 
 fn build(
@@ -210,6 +211,7 @@ struct Assembly<'a> {
     graph: &'a Graph,
     env: &'a Env,
     bus: &'a BusSender,
+    spin: bool,
     entry: Option<usize>,
     elements: Vec<Option<Element>>,
     specs: Vec<Spec>,
@@ -262,7 +264,14 @@ impl Assembly<'_> {
         let is_source = matches!(head, Head::Blocking | Head::Source(_));
         let names = chain.nodes.iter().map(|s| s.name.clone()).collect();
         let quick = !self.specs[task].members.iter().any(blocks);
-        let driver = Driver { chain, head, control: control.clone(), env: self.env.clone(), quick };
+        let driver = Driver {
+            chain,
+            head,
+            control: control.clone(),
+            env: self.env.clone(),
+            quick,
+            spinner: Spinner::new(self.spin),
+        };
         PlannedTask { driver, control, whereabouts, names, thread, is_source }
     }
 

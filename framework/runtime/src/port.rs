@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -24,6 +25,9 @@ pub(crate) const DEFAULT_LIMITS: QueueLimits = QueueLimits { buffers: 256, bytes
 /// The receiving end of one task.
 pub(crate) struct Port {
     state: Mutex<State>,
+    /// Counts what producers hand over and what the consumer takes, for whoever looks without the lock.
+    handed_over: AtomicUsize,
+    taken: AtomicUsize,
 }
 
 struct State {
@@ -43,6 +47,9 @@ struct Pad {
     limits: QueueLimits,
     skipping: bool,
     audio: bool,
+    /// Items in the queue that have a time.
+    timed: usize,
+    newest: Time,
     ended: bool,
     waiter: Option<Waker>,
     stats: Arc<LinkStats>,
@@ -75,7 +82,7 @@ impl Port {
     pub(crate) fn new() -> Arc<Self> {
         let state =
             State { pads: Vec::new(), wanted: PadSet::empty(), consumer: None, closed: false, group: false, next: 0 };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), handed_over: AtomicUsize::new(0), taken: AtomicUsize::new(0) })
     }
 
     /// Adds a pad and gives its sending end.
@@ -89,6 +96,8 @@ impl Port {
             limits,
             skipping: false,
             audio: false,
+            timed: 0,
+            newest: Time::MIN,
             ended: false,
             waiter: None,
             stats,
@@ -111,6 +120,7 @@ impl Port {
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>, into: &mut VecDeque<(PadId, Item)>) -> Poll<()> {
         let mut state = self.lock();
         let woken = state.take(into);
+        self.taken.fetch_add(1, Ordering::Relaxed);
         let ready = !into.is_empty();
         if !ready {
             state.consumer = Some(cx.waker().clone());
@@ -146,6 +156,16 @@ impl Port {
             state.pads.iter_mut().filter_map(|p| p.waiter.take()).collect()
         };
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// True when something waits to be taken.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.lock().pads.iter().any(|p| !p.items.is_empty())
+    }
+
+    /// Counter that moves when a producer hands something over.
+    pub(crate) fn handed_over(&self) -> &AtomicUsize {
+        &self.handed_over
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -241,16 +261,22 @@ impl Pad {
             || (limits.time > 0 && self.stretch() >= limits.time)
     }
 
+    /// Nanoseconds from the oldest to the newest timestamp in the queue.
     fn stretch(&self) -> i64 {
-        let time = |item: Option<&Item>| item.and_then(Item::dts_or_pts).map(Time::nanos);
-        let first = time(self.items.iter().find(|i| i.dts_or_pts().is_some()));
-        let last = time(self.items.iter().rev().find(|i| i.dts_or_pts().is_some()));
-        first.zip(last).map_or(0, |(first, last)| last.saturating_sub(first))
+        if self.timed == 0 {
+            return 0;
+        }
+        let oldest = self.items.iter().find_map(Item::dts_or_pts).unwrap_or(self.newest);
+        self.newest.since(oldest).nanos()
     }
 
     fn push(&mut self, item: Item) {
         if let Item::Caps(caps) = &item {
             self.audio = caps.is_audio();
+        }
+        if let Some(time) = item.dts_or_pts() {
+            self.timed += 1;
+            self.newest = time;
         }
         self.stats.count(&item);
         self.bytes += item.bytes();
@@ -260,9 +286,14 @@ impl Pad {
 
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
+        self.forget(&item);
+        Some(item)
+    }
+
+    fn forget(&mut self, item: &Item) {
+        self.timed -= usize::from(item.dts_or_pts().is_some());
         self.bytes -= item.bytes();
         self.buffers -= usize::from(matches!(item, Item::Buffer(_)));
-        Some(item)
     }
 
     /// A full leaky pad takes `item` or leaves something out. Never touches what is not media.
@@ -285,15 +316,14 @@ impl Pad {
         if let Some(at) = self.items.iter().position(|i| matches!(i, Item::Buffer(_)))
             && let Some(item) = self.items.remove(at)
         {
-            self.bytes -= item.bytes();
-            self.buffers -= 1;
+            self.forget(&item);
             self.stats.drop_one();
         }
     }
 
     fn flush(&mut self) {
         self.items.retain(|item| !matches!(item, Item::Buffer(_) | Item::Gap(_) | Item::Eos));
-        (self.bytes, self.buffers, self.skipping) = (0, 0, false);
+        (self.bytes, self.buffers, self.timed, self.skipping) = (0, 0, 0, false);
     }
 }
 
@@ -326,12 +356,18 @@ impl PortSender {
                     break;
                 }
             }
+            self.port.handed_over.fetch_add(1, Ordering::Relaxed);
             state.consumer.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
         self.gathered.is_empty()
+    }
+
+    /// Counter that moves when the consumer takes something.
+    pub(crate) fn taken(&self) -> &AtomicUsize {
+        &self.port.taken
     }
 
     /// Waits until the pad has room.
