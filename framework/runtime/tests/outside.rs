@@ -1,5 +1,7 @@
 //! Sources and sinks that run as futures, and pipelines that are cancelled at every step.
 
+#![allow(clippy::unwrap_used, reason = "the elements of a test may fail as loudly as the test")]
+
 mod common;
 
 use std::sync::{Arc, Mutex};
