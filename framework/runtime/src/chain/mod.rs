@@ -3,14 +3,15 @@
 //! An item goes all the way down before the next one starts. What an element makes beyond its first item waits on a
 //! stack; when a link leads to another task that is full, the whole state stays where it is and the driver waits.
 
+mod effects;
+mod group;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use millstream_core::output::Effect;
 use millstream_core::{
-    Aggregate, BlockingSource, Error, Flow, Inbox, Item, MessageKind, Need, Output, PadId, PadSet, Presence, Produce,
-    Request, Result, Time, Transform,
+    BlockingSource, Error, Flow, Item, Output, PadId, PadSet, Produce, Request, Result, Time, Transform,
 };
 
 use crate::bus::BusSender;
@@ -18,9 +19,7 @@ use crate::link::{Dest, SrcLink};
 use crate::port::Port;
 use crate::stats::{DropStats, LinkStats, Whereabouts};
 
-/// Media that the inputs of one aggregate may hold while it waits for a pad. A minute of 4K at 30 Mbit/s; beyond it
-/// the pad that never comes is a mistake in the pipeline.
-pub(crate) const MAX_INBOX_BYTES: usize = 256 << 20;
+pub(crate) use group::Group;
 
 /// The elements of one task.
 pub(crate) struct Chain {
@@ -79,28 +78,6 @@ pub(crate) enum Kind {
     Outside(VecDeque<(PadId, Request)>),
     /// The receiving half of a `queue`.
     Queue,
-}
-
-/// An aggregate with its inputs.
-pub(crate) struct Group {
-    pub(crate) aggregate: Box<dyn Aggregate>,
-    pub(crate) inbox: Inbox,
-    wanted: PadSet,
-    done: bool,
-    epoch: Option<u64>,
-    /// Pads on which the flush of this epoch has not arrived: what comes there is void.
-    stale: PadSet,
-}
-
-impl Group {
-    pub(crate) fn new(aggregate: Box<dyn Aggregate>, pads: usize) -> Self {
-        let wanted = (0..pads as u16).map(PadId).collect();
-        Self { aggregate, inbox: Inbox::new(pads), wanted, done: false, epoch: None, stale: PadSet::empty() }
-    }
-
-    pub(crate) fn wanted(&self) -> PadSet {
-        self.wanted
-    }
 }
 
 enum Work {
@@ -373,20 +350,6 @@ impl Chain {
         Step::Drained
     }
 
-    #[cold]
-    fn note(link: &mut SrcLink, item: &Item, bus: &BusSender, name: &Arc<str>) -> Result<()> {
-        if matches!(item, Item::Eos)
-            && link.presence == Presence::Sometimes
-            && !link.memory.started
-            && !link.memory.ended
-        {
-            let warning =
-                Error::malformed(format!("the input has no stream for {}, which feeds {}", link.from, link.to));
-            bus.post(name, MessageKind::Warning(warning.in_element(name).into()));
-        }
-        link.note(item).map_err(|e| e.in_element(name))
-    }
-
     /// An item arrives at a sink pad. A buffer runs on from element to element in here as long as each makes exactly
     /// one buffer of it for the next one of the chain: the loop that everything else makes way for.
     fn deliver(&mut self, node: usize, pad: PadId, item: Item) -> Result<Option<Work>> {
@@ -437,80 +400,6 @@ impl Chain {
             (Kind::Aggregate(_), _) => self.deliver_to_group(node, pad, item),
             _ => Ok(None),
         }
-    }
-
-    fn deliver_to_group(&mut self, node: usize, pad: PadId, item: Item) -> Result<Option<Work>> {
-        let Kind::Aggregate(group) = &mut self.nodes[node].kind else { return Ok(None) };
-        if let Item::Flush(epoch) = item {
-            return self.flush_group(node, pad, epoch);
-        }
-        let void = group.stale.contains(pad) && !item.is_sticky();
-        if void || group.done {
-            return Ok(None);
-        }
-        let wakes = group.wanted.contains(pad) || matches!(item, Item::Eos | Item::Absent);
-        group.inbox.put(pad, item);
-        if group.inbox.bytes() > MAX_INBOX_BYTES {
-            let error = self.starved(node);
-            return self.failed(node, error);
-        }
-        if wakes { self.step(node) } else { Ok(None) }
-    }
-
-    /// The first flush of an epoch empties every pad and goes on downstream; the same flush on the other pads marks
-    /// where their data is new again.
-    fn flush_group(&mut self, node: usize, pad: PadId, epoch: u64) -> Result<Option<Work>> {
-        let Kind::Aggregate(group) = &mut self.nodes[node].kind else { return Ok(None) };
-        let pads = (0..group.inbox.pads() as u16).map(PadId);
-        if group.epoch == Some(epoch) {
-            group.stale = group.stale.iter().filter(|p| *p != pad).collect();
-            return Ok(None);
-        }
-        (group.epoch, group.done, group.wanted) = (Some(epoch), false, pads.clone().collect());
-        pads.clone().for_each(|p| group.inbox.put(p, Item::Flush(epoch)));
-        group.stale = pads.filter(|p| *p != pad).collect();
-        if let Err(e) = group.aggregate.flush(&mut self.out) {
-            return self.failed(node, e);
-        }
-        self.out.forward(Item::Flush(epoch));
-        Ok(self.collect(node))
-    }
-
-    fn starved(&self, node: usize) -> Error {
-        let slot = &self.nodes[node];
-        let Kind::Aggregate(group) = &slot.kind else { return Error::bug("only aggregates starve") };
-        let pads: Vec<String> = group.inbox.starving().iter().map(|p| format!("pad {}", p.0)).collect();
-        Error::limit(format!(
-            "nothing comes on {} while {} MiB wait on the others",
-            if pads.is_empty() { "no pad".to_owned() } else { pads.join(" and ") },
-            MAX_INBOX_BYTES >> 20
-        ))
-        .hint("unlink that pad, or check that its branch delivers")
-    }
-
-    fn step(&mut self, node: usize) -> Result<Option<Work>> {
-        self.whereabouts.enter(node);
-        let slot = &mut self.nodes[node];
-        self.out.begin(self.hot[node].sinks, self.hot[node].srcs);
-        let now = self.out.now();
-        let Kind::Aggregate(group) = &mut slot.kind else { return Ok(None) };
-        if group.done {
-            return Ok(None);
-        }
-        match group.aggregate.step(&mut group.inbox, now, &mut self.out) {
-            Ok(Need::Pads(wanted)) => (group.wanted, slot.wake) = (wanted, None),
-            Ok(Need::PadsUntil(wanted, at)) => (group.wanted, slot.wake) = (wanted, Some(at)),
-            Ok(Need::Again) => self.stack.push(Work::Resume(node)),
-            Ok(Need::Done) => {
-                group.done = true;
-                slot.wake = None;
-                if slot.srcs.is_empty() {
-                    self.bus.post(&slot.name, MessageKind::Eos);
-                }
-            }
-            Err(e) => return self.failed(node, e),
-        }
-        Ok(self.collect(node))
     }
 
     fn resume(&mut self, node: usize) -> Result<Option<Work>> {
@@ -569,54 +458,11 @@ impl Chain {
         Err(error.in_element(&self.nodes[node].name))
     }
 
-    fn sink_pad_ended(&mut self, node: usize) {
-        let slot = &mut self.nodes[node];
-        slot.open_sinks = slot.open_sinks.saturating_sub(1);
-        if slot.open_sinks == 0 && slot.srcs.is_empty() {
-            self.bus.post(&slot.name, MessageKind::Eos);
-        }
-    }
-
     /// A flush voids the media that is under way; what links remember stays.
     fn drop_pending(&mut self) {
         self.stack.retain(|work| {
             !matches!(work, Work::Emit(_, _, Item::Buffer(_) | Item::Gap(_) | Item::Eos) | Work::Resume(_))
         });
-    }
-
-    #[cold]
-    fn apply_effects(&mut self, node: usize) {
-        let effects = std::mem::take(self.out.effects());
-        let mut absent = Vec::new();
-        for effect in effects {
-            let slot = &mut self.nodes[node];
-            match effect {
-                Effect::Request(pad, request) => match slot.sinks.get(pad.index()) {
-                    Some(Upstream::Local(up, src)) => self.requests.push_back((*up, *src, request)),
-                    Some(Upstream::Port(port, pad)) => port.request(*pad, request),
-                    Some(Upstream::Nobody) | None => {}
-                },
-                Effect::Post(MessageKind::Dropped(dropped)) => {
-                    if slot.drops.count(&dropped) {
-                        self.bus.post(&slot.name, MessageKind::Dropped(dropped));
-                    }
-                }
-                Effect::Post(message) => self.bus.post(&slot.name, message),
-                Effect::WakeAt(at) => slot.wake = Some(at),
-                Effect::HoldUntil(at) => self.hold = self.hold.max(Some(at)),
-                Effect::StreamsComplete => {
-                    let silent = |l: &SrcLink| !l.memory.started && !l.memory.absent;
-                    absent
-                        .extend(slot.srcs.iter().enumerate().filter(|(_, l)| silent(l)).map(|(i, _)| PadId(i as u16)));
-                }
-            }
-        }
-        for pad in absent {
-            // After the items of this call, so that streams which start in it count.
-            if !self.out.starts_stream(pad) {
-                self.out.push(pad, Item::Absent);
-            }
-        }
     }
 
     /// Requests that elements made while items ran; served by the driver between items.

@@ -1,0 +1,69 @@
+//! What elements ask for beside sending items, and what the chain tells the application on their behalf.
+
+use std::sync::Arc;
+
+use millstream_core::output::Effect;
+use millstream_core::{Error, Item, MessageKind, PadId, Presence, Result};
+
+use super::{Chain, Upstream};
+use crate::bus::BusSender;
+use crate::link::SrcLink;
+
+impl Chain {
+    #[cold]
+    pub(super) fn note(link: &mut SrcLink, item: &Item, bus: &BusSender, name: &Arc<str>) -> Result<()> {
+        if matches!(item, Item::Eos)
+            && link.presence == Presence::Sometimes
+            && !link.memory.started
+            && !link.memory.ended
+        {
+            let warning =
+                Error::malformed(format!("the input has no stream for {}, which feeds {}", link.from, link.to));
+            bus.post(name, MessageKind::Warning(warning.in_element(name).into()));
+        }
+        link.note(item).map_err(|e| e.in_element(name))
+    }
+
+    pub(super) fn sink_pad_ended(&mut self, node: usize) {
+        let slot = &mut self.nodes[node];
+        slot.open_sinks = slot.open_sinks.saturating_sub(1);
+        if slot.open_sinks == 0 && slot.srcs.is_empty() {
+            self.bus.post(&slot.name, MessageKind::Eos);
+        }
+    }
+
+    #[cold]
+    pub(super) fn apply_effects(&mut self, node: usize) {
+        let effects = std::mem::take(self.out.effects());
+        let mut absent = Vec::new();
+        for effect in effects {
+            let slot = &mut self.nodes[node];
+            match effect {
+                Effect::Request(pad, request) => match slot.sinks.get(pad.index()) {
+                    Some(Upstream::Local(up, src)) => self.requests.push_back((*up, *src, request)),
+                    Some(Upstream::Port(port, pad)) => port.request(*pad, request),
+                    Some(Upstream::Nobody) | None => {}
+                },
+                Effect::Post(MessageKind::Dropped(dropped)) => {
+                    if slot.drops.count(&dropped) {
+                        self.bus.post(&slot.name, MessageKind::Dropped(dropped));
+                    }
+                }
+                Effect::Post(message) => self.bus.post(&slot.name, message),
+                Effect::WakeAt(at) => slot.wake = Some(at),
+                Effect::HoldUntil(at) => self.hold = self.hold.max(Some(at)),
+                Effect::StreamsComplete => {
+                    let silent = |l: &SrcLink| !l.memory.started && !l.memory.absent;
+                    absent
+                        .extend(slot.srcs.iter().enumerate().filter(|(_, l)| silent(l)).map(|(i, _)| PadId(i as u16)));
+                }
+            }
+        }
+        for pad in absent {
+            // After the items of this call, so that streams which start in it count.
+            if !self.out.starts_stream(pad) {
+                self.out.push(pad, Item::Absent);
+            }
+        }
+    }
+}
