@@ -61,8 +61,6 @@ impl Checker<'_> {
 
     /// A repair: another pad of the same element, or an element between.
     fn repair(&self, wire: &Wire<'_>, offered: &CapsSet, taken: &CapsSet) -> Option<String> {
-        let from = end_text(&wire.from, &wire.doc.from);
-        let to = end_text(&wire.to, &wire.doc.to);
         let filter = wire.filter.as_ref().unwrap_or(&CapsSet::Any);
         let (flowing, wanted) = (offered.intersect(filter), filter.intersect(taken));
         if let Some(pad) = self.other_pad(&wire.to, &flowing) {
@@ -72,8 +70,17 @@ impl Checker<'_> {
             return Some(format!("`{}.{pad}` gives this", wire.doc.from.element.value));
         }
         let between = self.registry.iter().find(|factory| converts(factory, offered, &wanted))?.name;
+        let (from, to) = (self.as_written(&wire.from, &wire.doc.from), self.as_written(&wire.to, &wire.doc.to));
         let filter = wire.doc.filter.as_ref().map(|filter| format!("{} ! ", filter.value)).unwrap_or_default();
         Some(format!("insert `{between}`: `{from} ! {between} ! {filter}{to}`"))
+    }
+
+    /// An end as it stands in a line: an element without a name of its own by its kind.
+    fn as_written(&self, end: &End, doc: &EndDoc) -> String {
+        match self.nodes.get(end.node).filter(|node| !node.doc.named) {
+            Some(node) => node.doc.element.value.clone(),
+            None => end_text(end, doc),
+        }
     }
 
     /// Another pad on the same side of the same element that fits, where the text names one.

@@ -99,7 +99,7 @@ fn caps_are_narrowed_around_a_tee() {
 fn a_mismatch_names_both_sides_the_field_and_a_repair() {
     let d = fault("fakesrc ! flvdemux name=d d.video ! tsmux ! fakesink", codes::CAPS_MISMATCH, "tsmux");
     assert_eq!(d.message, "`d.video` gives stream-format=avc, `tsmux0` takes stream-format=byte-stream");
-    assert_eq!(d.hint.as_deref(), Some("insert `h264parse`: `d.video ! h264parse ! tsmux0`"));
+    assert_eq!(d.hint.as_deref(), Some("insert `h264parse`: `d.video ! h264parse ! tsmux`"));
 
     let d = fault(
         "fakesrc ! flvdemux name=d d.video ! queue name=q ! m.video_0 tsmux name=m ! fakesink",
