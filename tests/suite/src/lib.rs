@@ -1,4 +1,26 @@
-//! What the end-to-end tests share: the command line as a child process, and its output.
+//! What the tests of the whole project share; at the root of the crate: the command line as a child process, and its output. The tests themselves are in `tests/`:
+//!
+//! | test | proves |
+//! | --- | --- |
+//! | `contract` | every registered element keeps the element contract |
+//! | `corpus` | every valid file is read as libavformat 62 reads it, and survives demux -> mux -> demux |
+//! | `broken` | damaged input: no panic, no hang, bounded memory, nothing lost silently |
+//! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
+//! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
+//! | `interop` | foreign analysers and players are content with our output, and we with theirs |
+//! | `browser` | our HLS plays in Chromium with hls.js |
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`sim`] | runs a launch line on a virtual clock and files in memory, and keeps everything that came out |
+//! | [`elements`] | elements for tests: `collect`, `lookahead`, `tardy` |
+//! | [`program`] | runs a foreign program, with a time limit |
+//! | [`random`] | small seeded random numbers |
+
+pub mod elements;
+pub mod program;
+pub mod random;
+pub mod sim;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,220 @@
+//! Every pipeline that ships does its job on the inputs it names. The counts of the bundled clip are those of its README (20 s of 30
+//! pictures a second, a key frame every 2 s), those of the fixtures are libavformat's (tests/fixtures/README.md).
+
+use std::path::Path;
+use std::process::Stdio;
+
+use millstream_tests::{Said, millstream, root, run_args};
+use serde_json::Value;
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// Runs a shipped pipeline from the root, as its comment says.
+fn ship(name: &str, set: &[(&str, &Path)]) -> Said {
+    let set: Vec<String> = set.iter().map(|(key, path)| format!("--set={key}={}", path.display())).collect();
+    let file = format!("pipelines/{name}.yaml");
+    let args: Vec<&str> = ["run", &file].into_iter().chain(set.iter().map(String::as_str)).collect();
+    let said = run_args(&root(), &args);
+    assert_eq!((said.code, said.errors()), (0, 0), "{name}: {}", said.err);
+    said
+}
+
+fn discover(file: &Path) -> Value {
+    let said = run_args(&root(), &["discover", "--json", &file.to_string_lossy()]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    serde_json::from_str(&said.out).expect("JSON")
+}
+
+/// Packets of the video and the audio tracks, and key frames.
+fn counts(file: &Path) -> (u64, u64, u64) {
+    let found = discover(file);
+    let of = |kind: &str| {
+        let tracks = found["tracks"].as_array().expect("tracks").iter();
+        let mut tracks = tracks.filter(|t| t["caps"].as_str().is_some_and(|caps| caps.starts_with(kind)));
+        tracks.next().cloned().unwrap_or_default()
+    };
+    let (video, audio) = (of("video/"), of("audio/"));
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    (number(&video["buffers"]), number(&audio["buffers"]), number(&video["key-frames"]["count"]))
+}
+
+/// Pictures, sounds and key frames of the bundled clip.
+fn clip() -> (u64, u64, u64) {
+    let clip = counts(&root().join("pipelines/media/demo.flv"));
+    assert_eq!((clip.0, clip.2), (600, 10), "20 s of 30 pictures a second, a key frame every 2 s");
+    clip
+}
+
+/// Pictures, sounds and key frames of the fixtures of 10 s.
+const FIXTURE: (u64, u64, u64) = (300, 470, 10);
+
+fn is_transport_stream(file: &Path) {
+    let ts = std::fs::read(file).expect("a file");
+    assert!(!ts.is_empty() && ts.len() % 188 == 0 && ts.iter().step_by(188).all(|byte| *byte == 0x47));
+}
+
+/// Segment names in the playlist, all of them there; and its lines.
+fn playlist(dir: &Path) -> (Vec<String>, String) {
+    let text = std::fs::read_to_string(dir.join("index.m3u8")).expect("a playlist");
+    let segments: Vec<String> = text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    segments.iter().for_each(|segment| is_transport_stream(&dir.join(segment)));
+    (segments, text)
+}
+
+/// Pictures in the segments taken together.
+fn pictures(dir: &Path, segments: &[String]) -> u64 {
+    let whole: Vec<u8> = segments.iter().flat_map(|s| std::fs::read(dir.join(s)).expect("a segment")).collect();
+    let joined = dir.join("joined.ts");
+    std::fs::write(&joined, whole).expect("written");
+    counts(&joined).0
+}
+
+#[test]
+fn demo() {
+    let dir = dir();
+    let said = ship("demo", &[("output", &dir.path().join("demo"))]);
+    assert_eq!(counts(&dir.path().join("demo.ts")), clip());
+    let (segments, text) = playlist(&dir.path().join("demo-hls"));
+    assert_eq!(segments.len(), 5, "key frames every 2 s, segments of 4 s");
+    assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    assert!(said.err.contains("look at it: ffplay"), "{}", said.err);
+}
+
+#[test]
+fn flv_to_ts() {
+    let dir = dir();
+    let out = dir.path().join("out.ts");
+    ship("flv-to-ts", &[("output", &out)]);
+    is_transport_stream(&out);
+    assert_eq!(counts(&out), clip());
+}
+
+#[test]
+fn flv_to_hls() {
+    let dir = dir();
+    ship("flv-to-hls", &[("output", dir.path())]);
+    let (segments, text) = playlist(dir.path());
+    assert!(text.contains("#EXT-X-PLAYLIST-TYPE:VOD"), "{text}");
+    assert_eq!(pictures(dir.path(), &segments), clip().0);
+}
+
+#[test]
+fn flv_to_flv_writes_duration_and_index() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    ship("flv-to-flv", &[("output", &out)]);
+    assert_eq!(counts(&out), clip());
+    let bytes = std::fs::read(&out).expect("a file");
+    let has = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+    assert!(has(b"duration") && has(b"keyframes") && has(b"filepositions"));
+}
+
+#[test]
+fn ts_to_flv() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    ship("ts-to-flv", &[("output", &out)]);
+    assert_eq!(counts(&out), FIXTURE);
+}
+
+#[test]
+fn ts_to_hls() {
+    let dir = dir();
+    ship("ts-to-hls", &[("output", dir.path())]);
+    let (segments, _) = playlist(dir.path());
+    assert_eq!(pictures(dir.path(), &segments), FIXTURE.0);
+}
+
+#[test]
+fn ts_repair() {
+    let dir = dir();
+    let out = dir.path().join("out.ts");
+    ship("ts-repair", &[("output", &out)]);
+    assert_eq!(counts(&out), FIXTURE);
+}
+
+#[test]
+fn tee_record() {
+    let dir = dir();
+    ship("tee-record", &[("output", &dir.path().join("both"))]);
+    assert_eq!(counts(&dir.path().join("both.ts")), clip());
+    assert_eq!(counts(&dir.path().join("both.flv")), clip());
+}
+
+#[test]
+fn paced_playout_keeps_a_window() {
+    let dir = dir();
+    ship("paced-playout", &[("output", dir.path()), ("paced", Path::new("false")), ("window", Path::new("6s"))]);
+    let (segments, text) = playlist(dir.path());
+    assert!(segments.len() < 10 && !text.contains("MEDIA-SEQUENCE:0\n"), "{text}");
+}
+
+#[test]
+fn split_audio() {
+    let dir = dir();
+    let out = dir.path().join("out.aac");
+    ship("split-audio", &[("output", &out)]);
+    // Each ADTS frame begins with 12 set bits and says its own length (ISO/IEC 14496-3, 1.A.2.2).
+    let bytes = std::fs::read(&out).expect("a file");
+    let (mut at, mut frames) = (0, 0);
+    while let Some(header) = bytes.get(at..at + 7) {
+        assert!(header[0] == 0xFF && header[1] & 0xF0 == 0xF0, "frame {frames}");
+        at += usize::from(header[3] & 3) << 11 | usize::from(header[4]) << 3 | usize::from(header[5]) >> 5;
+        frames += 1;
+    }
+    assert_eq!((at, frames), (bytes.len(), clip().1));
+}
+
+#[test]
+fn concat() {
+    let dir = dir();
+    let out = dir.path().join("out.ts");
+    ship("concat", &[("output", &out)]);
+    let clip = clip();
+    assert_eq!(counts(&out), (clip.0 + FIXTURE.0, clip.1 + FIXTURE.1, clip.2 + FIXTURE.2));
+    let duration = discover(&out)["duration"].as_f64().expect("a duration");
+    assert!((29.9..30.2).contains(&duration), "20 s and 10 s: {duration}");
+}
+
+#[test]
+fn filter_stdin() {
+    let dir = dir();
+    let clip_file = std::fs::File::open(root().join("pipelines/media/demo.flv")).expect("the clip");
+    let output = millstream(&root())
+        .args(["run", "pipelines/filter-stdin.yaml"])
+        .stdin(clip_file)
+        .stderr(Stdio::null())
+        .output()
+        .expect("it starts");
+    assert!(output.status.success());
+    let out = dir.path().join("out.ts");
+    std::fs::write(&out, output.stdout).expect("written");
+    is_transport_stream(&out);
+    assert_eq!(counts(&out), clip());
+}
+
+#[test]
+fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
+    let tests = include_str!("pipelines.rs");
+    let folder = std::fs::read_dir(root().join("pipelines")).expect("a folder");
+    let mut seen = 0;
+    for path in
+        folder.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "yaml"))
+    {
+        let text = std::fs::read_to_string(&path).expect("text");
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        assert!(
+            text.starts_with("# ") && text.contains(&format!("run pipelines/{name}.yaml")),
+            "{name}: use case on top"
+        );
+        assert!(text.contains(&format!("\nname: {name}\n")), "{name}: its name is that of the file");
+        assert!(
+            tests.contains(&format!("\"{name}\"")) || tests.contains(&format!("pipelines/{name}.yaml\"")),
+            "{name}: no test"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 10, "{seen}");
+}
