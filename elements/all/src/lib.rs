@@ -2,6 +2,7 @@
 //!
 //! | crate | elements |
 //! | --- | --- |
+//! | `millstream-codec` | parsers: `h264parse`, `aacparse` and so on |
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
 //! | `millstream-io` | `filesrc`, `filesink` |
 //! | `millstream-hls` | `hlssink` |
@@ -11,10 +12,11 @@ use millstream_core::Registry;
 /// A registry of all elements.
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
+    millstream_codec::register(&mut registry);
     millstream_generic::register(&mut registry);
     millstream_hls::register(&mut registry);
     millstream_io::register(&mut registry);
-    // To come, each with one line: codec (parsers), flv, ts.
+    // To come, each with one line: flv, ts.
     registry
 }
 
@@ -25,7 +27,19 @@ mod tests {
     #[test]
     fn every_element_says_what_it_is() {
         let registry = registry();
-        for name in ["filesrc", "filesink", "fakesrc", "fakesink", "identity", "queue", "tee", "appsrc", "hlssink"] {
+        for name in [
+            "filesrc",
+            "filesink",
+            "fakesrc",
+            "fakesink",
+            "identity",
+            "queue",
+            "tee",
+            "appsrc",
+            "hlssink",
+            "h264parse",
+            "aacparse",
+        ] {
             assert!(registry.get(name).is_some(), "{name}");
         }
         for factory in registry.iter() {

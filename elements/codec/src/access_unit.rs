@@ -16,6 +16,8 @@ pub const MAX_ACCESS_UNIT_BYTES: usize = 64 << 20;
 pub struct AccessUnit {
     /// The units in stream order, an access unit delimiter included if there was one.
     pub nals: SmallVec<[Bytes; 4]>,
+    /// Offset in the stream of the first unit's three-byte start code.
+    pub offset: u64,
 }
 
 impl AccessUnit {
@@ -81,6 +83,12 @@ impl<D: UnitBoundary> AccessUnitSplitter<D> {
         self.nals.push(piece);
     }
 
+    /// Bytes so far that belonged to no NAL unit.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.nals.dropped()
+    }
+
     /// The detector, which knows the parameter sets seen so far. They include those of the NAL unit after the access
     /// unit given last.
     #[must_use]
@@ -120,6 +128,9 @@ impl<D: UnitBoundary> AccessUnitSplitter<D> {
     fn add(&mut self, nal: Bytes) -> Result<Option<AccessUnit>, CodecError> {
         let complete = self.detector.starts_new_unit(&nal).then(|| self.take());
         self.bytes += nal.len();
+        if self.unit.is_empty() {
+            self.unit.offset = self.nals.nal_offset();
+        }
         self.unit.nals.push(nal);
         if self.unit.nals.len() > MAX_ACCESS_UNIT_NALS {
             return Err(self.over("the number of NAL units", self.unit.nals.len(), MAX_ACCESS_UNIT_NALS));

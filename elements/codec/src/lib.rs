@@ -25,6 +25,7 @@ pub mod ac3;
 pub mod access_unit;
 pub mod av1;
 pub mod bits;
+pub mod elements;
 pub mod error;
 pub mod flac;
 pub mod frames;
@@ -38,5 +39,6 @@ mod video;
 pub mod vp8;
 pub mod vp9;
 
+pub use elements::register;
 pub use error::{CodecError, ErrorKind};
 pub use video::Change;

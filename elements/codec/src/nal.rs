@@ -264,6 +264,11 @@ pub struct NalSplitter {
     /// The buffer holds no start code that begins before this offset.
     searched: usize,
     dropped: u64,
+    /// Stream offset of the buffer's first byte.
+    base: u64,
+    /// Stream offset of the start code of the unit in the buffer, and of the unit given last.
+    begin: u64,
+    given: u64,
 }
 
 impl NalSplitter {
@@ -284,6 +289,12 @@ impl NalSplitter {
         self.dropped
     }
 
+    /// Offset in the stream of the three-byte start code before the unit given last.
+    #[must_use]
+    pub fn nal_offset(&self) -> u64 {
+        self.given
+    }
+
     /// The next whole unit, or `None` when more data are needed.
     ///
     /// # Errors
@@ -292,6 +303,9 @@ impl NalSplitter {
         while let Some(at) = START.find(self.buffer.get(self.searched..).unwrap_or_default()) {
             let unit = self.buffer.split_to(self.searched + at);
             let _start_code = self.buffer.split_to(3);
+            let start_code = self.base + unit.len() as u64;
+            self.base = start_code + 3;
+            self.given = std::mem::replace(&mut self.begin, start_code);
             self.searched = 0;
             if let Some(nal) = self.take(unit) {
                 self.inside = true;
@@ -310,6 +324,8 @@ impl NalSplitter {
     pub fn finish(&mut self) -> Option<Bytes> {
         let unit = self.buffer.split();
         self.searched = 0;
+        self.base += unit.len() as u64;
+        self.given = self.begin;
         let nal = self.take(unit);
         self.inside = false;
         nal
@@ -332,6 +348,7 @@ impl NalSplitter {
         let value = self.searched as u64;
         let _lost = self.buffer.split_to(self.searched);
         self.searched = 0;
+        self.base += value;
         self.inside = false;
         self.dropped += value;
         let kind = ErrorKind::OverLimit { what: "the NAL unit's size", value, limit: MAX_NAL_BYTES as u64 };
