@@ -98,7 +98,7 @@ impl Checker<'_> {
 }
 
 /// Whether an element with one input and one output makes `wanted` from `offered`.
-fn converts(factory: &Factory, offered: &CapsSet, wanted: &CapsSet) -> bool {
+pub(super) fn converts(factory: &Factory, offered: &CapsSet, wanted: &CapsSet) -> bool {
     let only = |direction| {
         let mut pads = factory.templates(direction);
         match (pads.next(), pads.next()) {

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use millstream_core::{CapsSet, Direction, Factory, PadTemplate};
 
 use super::Checker;
+use super::mismatch::converts;
 use super::wires::{End, Pad, rank};
 use crate::diagnostic::{Diagnostic, codes};
 
@@ -205,9 +206,14 @@ impl Checker<'_> {
         let Some(wire) = self.wires.get_mut(output) else { return };
         wire.broken = true;
         let message = format!("the branches of `{name}` cannot agree on caps");
-        let d = Diagnostic::error(codes::CAPS_MISMATCH, message).at(wire.doc.span, format!("takes {}", wire.allowed));
-        let hint =
-            format!("convert in this branch, or give the branches sources of their own; the others take {shared}");
+        let d = Diagnostic::error(codes::CAPS_MISMATCH, message)
+            .at(wire.doc.span, format!("takes {}", wire.allowed))
+            .expected(format!("{shared}, as the other branches take it"));
+        let between = self.registry.iter().find(|factory| converts(factory, shared, &wire.allowed));
+        let hint = match between {
+            Some(factory) => format!("insert `{0}` in this branch: `{name}. ! {0} ! …`", factory.name),
+            None => "give the branches sources of their own".to_owned(),
+        };
         self.diagnostics.push(d.hint(hint));
     }
 }
