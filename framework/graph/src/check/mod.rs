@@ -2,11 +2,11 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | elements exist, settings are valid | [`elements`] |
-//! | links name elements and pads that exist | [`wires`] |
-//! | no cycle, nothing left open, nothing used twice | [`shape`] |
-//! | pads that were left to choose, caps on every link | [`solve`] |
-//! | what to say when caps do not meet | [`mismatch`] |
+//! | elements exist, settings are valid | `elements` |
+//! | links name elements and pads that exist | `wires` |
+//! | no cycle, nothing left open, nothing used twice | `shape` |
+//! | pads that were left to choose, caps on every link | `solve` |
+//! | what to say when caps do not meet | `mismatch` |
 
 mod elements;
 mod mismatch;
