@@ -12,7 +12,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Names of elements and params, as [`crate::doc::is_name`] has them.
 const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$";
 
-/// The JSON Schema (draft 2020-12) of pipeline files, for editors. What only [`crate::check()`] can know (links, caps) is not
+/// The JSON Schema (draft 2020-12) of pipeline files, for editors. What only [`crate::check::check`] can know (links, caps) is not
 /// in it.
 #[must_use]
 pub fn schema(registry: &Registry) -> Value {
