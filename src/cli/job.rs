@@ -291,8 +291,15 @@ fn closing(
         Exit::Interrupted => "interrupted",
         Exit::Failed | Exit::Usage => "failed",
     };
-    let mut text = format!("{word}: {} of media in {}", numbers::clock(reading.position), wall(reading.wall));
-    text.push_str(&format!(" ({}, {}/s)", numbers::factor(reading.speed()), numbers::bytes(reading.rate() as u64)));
+    let (took, rate) = (wall(reading.wall), numbers::bytes(reading.rate() as u64));
+    let mut text = match reading.position.nanos() {
+        // Streams without timestamps.
+        0 => format!("{word} in {took} ({rate}/s)"),
+        _ => {
+            let (media, speed) = (numbers::clock(reading.position), numbers::factor(reading.speed()));
+            format!("{word}: {media} of media in {took} ({speed}, {rate}/s)")
+        }
+    };
     let described: Vec<String> = written.iter().filter_map(Written::describe).collect();
     if !described.is_empty() {
         text.push_str(&format!("; wrote {}", described.join(", ")));
