@@ -23,9 +23,9 @@ pub struct CapsParseError {
     pub what: String,
 }
 
-/// True for a text that needs no quotes.
+/// True for a text that needs no quotes: one word that does not read as a number, a truth value or a fraction.
 pub(super) fn is_plain_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_word_byte) && !matches!(parse_word(text), Value::Int(_) | Value::Bool(_))
+    !text.is_empty() && text.bytes().all(is_word_byte) && matches!(parse_word(text), Value::Text(_))
 }
 
 fn is_word_byte(b: u8) -> bool {
@@ -147,12 +147,14 @@ impl Parser<'_> {
         if self.text.as_bytes().get(self.at) == Some(&b'"') {
             return self.quoted().map(|text| Value::Text(text.into()));
         }
+        if type_name == Some("buffer") {
+            // No digits at all are an empty buffer.
+            let digits = self.word_or_nothing();
+            return hex(&digits).map(Value::Bytes).ok_or_else(|| self.error("expected pairs of hexadecimal digits"));
+        }
         let word = self.word()?;
         match type_name {
             Some("string" | "str" | "s") => Ok(Value::Text(word.into())),
-            Some("buffer") => {
-                hex(&word).map(Value::Bytes).ok_or_else(|| self.error("expected pairs of hexadecimal digits"))
-            }
             _ => Ok(parse_word(&word)),
         }
     }
@@ -175,14 +177,16 @@ impl Parser<'_> {
     }
 
     fn word(&mut self) -> Result<String, CapsParseError> {
+        let word = self.word_or_nothing();
+        if word.is_empty() { Err(self.error("expected a word")) } else { Ok(word) }
+    }
+
+    fn word_or_nothing(&mut self) -> String {
         self.skip_space();
         let len = self.text[self.at..].bytes().take_while(|b| is_word_byte(*b)).count();
-        if len == 0 {
-            return Err(self.error("expected a word"));
-        }
         let word = self.text[self.at..self.at + len].to_owned();
         self.at += len;
-        Ok(word)
+        word
     }
 
     fn eat(&mut self, byte: u8) -> bool {
@@ -255,6 +259,16 @@ mod tests {
         assert_eq!(caps.framerate(), Some((30, 1)));
         assert_eq!(caps.text("x"), Some("7"));
         assert_eq!(caps.to_string().parse::<Caps>().unwrap(), caps, "a text of digits keeps its quotes");
+    }
+
+    #[test]
+    fn a_text_that_reads_as_something_else_keeps_its_quotes() {
+        for text in ["0/14", "30000/1001", "-3", "+7", "true", "false", "", "a b", "a,b", "\"", "1/0", "a/b", "ü"] {
+            let caps = Caps::new("a/b").with("x", text).with("y", Bytes::new());
+            assert_eq!(caps.to_string().parse::<Caps>(), Ok(caps), "{text}");
+        }
+        assert_eq!(Caps::new("a/b").with("x", "0/14").to_string(), "a/b, x=\"0/14\"");
+        assert_eq!(Caps::new("a/b").with("x", "high-4:2:2").to_string(), "a/b, x=high-4:2:2");
     }
 
     #[test]
