@@ -100,11 +100,13 @@ impl NalCodec for H264 {
         self.sets.insert(nal)
     }
 
-    fn load(&mut self, codec_data: &Bytes) -> Result<LengthSize, CodecError> {
-        let record = AvcDecoderConfigurationRecord::parse(codec_data)?;
+    fn clear(&mut self) {
         self.sets = ParameterSets::new();
-        self.sets.insert_record(&record)?;
-        Ok(record.length_size)
+    }
+
+    fn read(codec_data: &Bytes) -> Result<(LengthSize, Vec<Bytes>), CodecError> {
+        let record = AvcDecoderConfigurationRecord::parse(codec_data)?;
+        Ok((record.length_size, [record.sps, record.pps].concat()))
     }
 
     fn record(&self) -> Option<Bytes> {

@@ -70,8 +70,10 @@ pub(super) trait NalCodec: Send + 'static {
     fn kind(&self, nal: &[u8]) -> NalKind;
     /// Stores a parameter set.
     fn insert(&mut self, nal: &Bytes) -> Result<Change, CodecError>;
-    /// Stores the parameter sets of codec data.
-    fn load(&mut self, codec_data: &Bytes) -> Result<LengthSize, CodecError>;
+    /// Forgets all parameter sets.
+    fn clear(&mut self);
+    /// The parameter sets in codec data.
+    fn read(codec_data: &Bytes) -> Result<(LengthSize, Vec<Bytes>), CodecError>;
     /// The codec data of all parameter sets; `None` while they are incomplete.
     fn record(&self) -> Option<Bytes>;
     /// The parameter sets in the order they must be sent.
@@ -211,11 +213,7 @@ impl<C: NalCodec> NalParse<C> {
         let mut length = LengthSize::Four;
         self.codec_data = caps.codec_data().cloned().filter(|_| framing != Framing::ByteStream);
         if let Some(codec_data) = self.codec_data.clone() {
-            self.set_bytes = None;
-            match self.codec.load(&codec_data) {
-                Ok(size) => length = size,
-                Err(error) => out.warn(Error::malformed("the codec data cannot be read").caused_by(error)),
-            }
+            length = self.load(&codec_data, out);
         }
         self.input = Some(match framing {
             Framing::ByteStream if caps.text(field::ALIGNMENT) == Some("au") => Input::Units,
@@ -231,6 +229,24 @@ impl<C: NalCodec> NalParse<C> {
         self.sets_sent = None;
         self.announce(out);
         Ok(())
+    }
+
+    /// Takes the parameter sets of codec data instead of those known.
+    fn load(&mut self, codec_data: &Bytes, out: &mut Output) -> LengthSize {
+        match C::read(codec_data) {
+            Ok((size, nals)) => {
+                (self.set_bytes, self.warned) = (None, false);
+                self.codec.clear();
+                for nal in nals {
+                    self.parameter_set(&nal, out);
+                }
+                size
+            }
+            Err(error) => {
+                out.warn(Error::malformed("the codec data cannot be read").caused_by(error));
+                LengthSize::Four
+            }
+        }
     }
 
     /// Sends caps if they changed. Without parameter sets there are none yet.

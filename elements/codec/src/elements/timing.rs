@@ -39,6 +39,11 @@ impl PieceTimes {
         found
     }
 
+    /// Offset of the stream's end so far.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Forgets times that no frame took.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
