@@ -125,6 +125,20 @@ impl Error {
         self
     }
 
+    /// The same error for a second reader, with its cause as text.
+    pub fn copy(&self) -> Self {
+        let Inner { kind, message, element, pad, offset, hint, source } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            message: message.clone(),
+            element: element.clone(),
+            pad: *pad,
+            offset: *offset,
+            hint: hint.clone(),
+            source: source.as_ref().map(|e| e.to_string().into()),
+        }))
+    }
+
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -15,7 +15,7 @@
 //! | [`element`] | the shapes an element can have |
 //! | [`output`], [`inbox`] | how an element sends, and how an aggregate receives |
 //! | [`registry`] | factories: what is known of an element before it runs |
-//! | [`env`] | time, files and randomness from outside |
+//! | [`mod@env`] | time, files and randomness from outside |
 //! | [`settings`] | one serde struct per element, many uses |
 
 pub mod buffer;

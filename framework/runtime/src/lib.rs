@@ -10,6 +10,7 @@
 //! | `port` | the channel where tasks meet |
 //! | `spin` | looking a little longer before sleeping |
 //! | `driver` | the loop of one task: source, mailbox, timers, full links |
+//! | `failures` | branches that failed while the rest goes on |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
 //! | `clock`, `fs` | the outside: real, and simulated |
 
@@ -18,6 +19,7 @@ mod chain;
 mod clock;
 mod control;
 mod driver;
+mod failures;
 mod fs;
 mod link;
 mod pipeline;

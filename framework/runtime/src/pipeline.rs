@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use millstream_core::{CapsSet, Direction, Env, Error, Message, MessageKind, Presence, Result, Time, TimeDelta};
+use millstream_core::{
+    CapsSet, Direction, Env, Error, Message, MessageKind, PadId, Presence, Request, Result, Time, TimeDelta,
+};
 use millstream_graph::Graph;
 use tokio::sync::mpsc;
 
@@ -18,8 +20,9 @@ use crate::bus::{Bus, BusSender, bus};
 use crate::chain::Chain;
 use crate::control::{Control, Order};
 use crate::driver::End;
+use crate::failures::Failures;
 use crate::link::{Dest, Memory, SrcLink};
-use crate::plan::{LinkHandle, Plan, PlannedTask, plan};
+use crate::plan::{LinkHandle, Outside, Plan, PlannedTask, plan};
 use crate::stats::{DropCount, DropStats, LinkReport, Whereabouts};
 
 /// How long elements may take to finish what they hold after [`Pipeline::stop`], before they are cancelled.
@@ -43,6 +46,7 @@ pub struct Pipeline {
     places: HashMap<Arc<str>, (usize, usize)>,
     latency: TimeDelta,
     error: Option<Error>,
+    failures: Arc<Failures>,
     limits: TeardownLimits,
 }
 
@@ -90,7 +94,9 @@ impl Stopper {
 impl Pipeline {
     pub(crate) fn start(graph: &Graph, env: Env, spawner: Spawner, limits: TeardownLimits) -> Result<Self> {
         let (bus_sender, bus) = bus();
-        let plan = plan(graph, &env, &bus_sender, spawner.has_parallel_tasks(), None)?;
+        let failures = Arc::<Failures>::default();
+        let outside = Outside { env: &env, bus: &bus_sender, failures: &failures, spin: spawner.has_parallel_tasks() };
+        let plan = plan(graph, &outside, None)?;
         let (end_sender, ends) = mpsc::unbounded_channel();
         let mut pipeline = Self {
             env,
@@ -106,6 +112,7 @@ impl Pipeline {
             places: HashMap::new(),
             latency: TimeDelta::ZERO,
             error: None,
+            failures,
             limits,
         };
         pipeline.adopt(plan)?;
@@ -167,6 +174,15 @@ impl Pipeline {
         self.stopper().stop();
     }
 
+    /// Sends a request to an element as if from downstream of its first source pad: a seek to a source, a key frame
+    /// to an encoder.
+    pub fn request(&self, element: &str, request: Request) -> Result<()> {
+        let (task, at) =
+            *self.places.get(element).ok_or_else(|| Error::settings(format!("no element is called `{element}`")))?;
+        self.tasks[task].control.request(at, PadId::FIRST, request);
+        Ok(())
+    }
+
     /// The longest latency from a source to a sink, as the elements declare it.
     pub fn latency(&self) -> TimeDelta {
         self.latency
@@ -197,7 +213,9 @@ impl Pipeline {
             branch.links_into(n).next().is_none() && node.factory.templates(Direction::Sink).next().is_some()
         });
         let entry = entry.ok_or_else(|| Error::settings("the branch has no unlinked sink pad to be fed through"))?;
-        let mut plan = plan(branch, &self.env, &self.bus_sender, self.spawner.has_parallel_tasks(), Some(entry))?;
+        let spin = self.spawner.has_parallel_tasks();
+        let outside = Outside { env: &self.env, bus: &self.bus_sender, failures: &self.failures, spin };
+        let mut plan = plan(branch, &outside, Some(entry))?;
         let sender = plan.entry.take().ok_or_else(|| Error::bug("a branch without an entry"))?;
         let to = format!("{}.sink", branch.nodes[entry].name);
         let accept = branch.nodes[entry].factory.templates(Direction::Sink).next();
@@ -221,7 +239,7 @@ impl Pipeline {
     }
 
     /// Waits until everything has ended, and gives the first error. When a task fails, the others are cancelled; one
-    /// that does not return is named.
+    /// that does not return is named. Where only an isolated branch has failed, the others are finished first.
     pub async fn wait(&mut self) -> Result<()> {
         let mut deadline: Option<(Time, Order)> = None;
         while self.tasks.iter().any(|t| t.running) {
@@ -242,7 +260,8 @@ impl Pipeline {
                 (None, None) => {}
             }
         }
-        match self.error.take() {
+        // A branch that failed earlier is the cause, if the pipeline failed for want of outputs.
+        match self.failures.take_first().or(self.error.take()) {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -260,7 +279,7 @@ impl Pipeline {
     fn failed(&mut self, error: Error) -> (Time, Order) {
         if self.error.is_none() {
             let element: Arc<str> = error.element().unwrap_or("pipeline").into();
-            let shared = Arc::new(copy_for_bus(&error));
+            let shared = Arc::new(error.copy());
             self.bus_sender.post(&element, MessageKind::Error(shared));
             self.error = Some(error);
         }
@@ -293,15 +312,6 @@ impl Pipeline {
         let names: Vec<String> = self.tasks.iter().filter(|t| t.running).map(TaskHandle::busy).collect();
         let limit = self.limits.drain;
         Error::limit(format!("{} did not finish within {limit} of the end of input", names.join(", ")))
-    }
-}
-
-/// An error for the bus; the original goes to whoever waits.
-fn copy_for_bus(error: &Error) -> Error {
-    let copy = Error::new(error.kind(), error.to_string());
-    match error.hint_text() {
-        Some(hint) => copy.hint(hint),
-        None => copy,
     }
 }
 

@@ -14,12 +14,13 @@ use millstream_core::{
     Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Presence, QueueLimits, Result, TimeDelta,
     Transform,
 };
-use millstream_graph::{Graph, Link};
+use millstream_graph::{Graph, Link, OnError};
 
 use crate::bus::BusSender;
 use crate::chain::{Chain, Group, Kind, Slot, Upstream};
 use crate::control::Control;
 use crate::driver::{Driver, Head};
+use crate::failures::Failures;
 use crate::link::{Dest, Memory, SrcLink};
 use crate::port::{DEFAULT_LIMITS, Port, PortSender};
 use crate::spin::Spinner;
@@ -78,8 +79,18 @@ struct Spec {
     members: Vec<usize>,
 }
 
+/// What a plan takes from the pipeline that it belongs to.
+pub(crate) struct Outside<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) bus: &'a BusSender,
+    pub(crate) failures: &'a Arc<Failures>,
+    /// Waiting tasks may look a little before they sleep.
+    pub(crate) spin: bool,
+}
+
 /// Plans a graph. `entry` is the element whose only sink pad is fed from outside, when the graph is a branch.
-pub(crate) fn plan(graph: &Graph, env: &Env, bus: &BusSender, spin: bool, entry: Option<usize>) -> Result<Plan> {
+pub(crate) fn plan(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>) -> Result<Plan> {
+    let env = outside.env;
     let order = topological(graph)?;
     let mut handles = HashMap::new();
     let mut elements = Vec::with_capacity(graph.nodes.len());
@@ -88,8 +99,10 @@ pub(crate) fn plan(graph: &Graph, env: &Env, bus: &BusSender, spin: bool, entry:
     }
     let specs = assign(graph, &order, &elements);
     let places = places_of(&specs, graph.nodes.len());
-    let leaky = leaky_links(graph, &order);
-    Assembly { graph, env, bus, spin, entry, elements, specs, places, leaky, handles }.assemble(&order)
+    let Branches { leaky, isolated } = branches(graph, &order)?;
+    let sinks = (0..graph.nodes.len()).filter(|n| graph.links_out_of(*n).next().is_none()).count();
+    outside.failures.add_sinks(sinks);
+    Assembly { graph, outside, entry, elements, specs, places, leaky, isolated, handles }.assemble(&order)
 }
 
 fn build(
@@ -187,10 +200,18 @@ fn places_of(specs: &[Spec], nodes: usize) -> Vec<(usize, usize)> {
     places
 }
 
-/// Nodes whose input comes from a live source through a fan-out: a slow one must not hold up its neighbours.
-fn leaky_links(graph: &Graph, order: &[usize]) -> Vec<bool> {
+/// What follows for each node from being behind a fan-out.
+struct Branches {
+    /// Fed by a live source: a slow one must not hold up its neighbours.
+    leaky: Vec<bool>,
+    /// A failing one must not end its neighbours.
+    isolated: Vec<bool>,
+}
+
+fn branches(graph: &Graph, order: &[usize]) -> Result<Branches> {
     let mut live = vec![false; graph.nodes.len()];
     let mut behind_fan_out = vec![false; graph.nodes.len()];
+    let mut isolated = vec![false; graph.nodes.len()];
     for &node in order {
         let spec = &graph.nodes[node];
         live[node] = spec.settings.make().is_ok_and(|s| spec.factory.is_live(&*s))
@@ -199,8 +220,18 @@ fn leaky_links(graph: &Graph, order: &[usize]) -> Vec<bool> {
             let fans_out = graph.nodes[l.from.node].factory.passthrough && graph.links_out_of(l.from.node).count() > 1;
             fans_out || behind_fan_out[l.from.node]
         });
+        isolated[node] = match spec.on_error {
+            OnError::Default => behind_fan_out[node],
+            OnError::Fail => false,
+            OnError::Isolate => true,
+            OnError::Restart(_) => {
+                let message = format!("`on-error: restart` of {} is not supported yet", spec.name);
+                return Err(Error::unsupported(message).hint("use `isolate` or `fail`").in_element(&spec.name));
+            }
+        };
     }
-    live.into_iter().zip(behind_fan_out).map(|(live, behind)| live && behind).collect()
+    let leaky = live.into_iter().zip(behind_fan_out).map(|(live, behind)| live && behind).collect();
+    Ok(Branches { leaky, isolated })
 }
 
 /// What a built element becomes in a chain: its kind, the element where it is a transform, and the head it makes of
@@ -209,14 +240,13 @@ type Taken = (Kind, Option<Box<dyn Transform>>, Head);
 
 struct Assembly<'a> {
     graph: &'a Graph,
-    env: &'a Env,
-    bus: &'a BusSender,
-    spin: bool,
+    outside: &'a Outside<'a>,
     entry: Option<usize>,
     elements: Vec<Option<Element>>,
     specs: Vec<Spec>,
     places: Vec<(usize, usize)>,
     leaky: Vec<bool>,
+    isolated: Vec<bool>,
     handles: HashMap<Arc<str>, Box<dyn Any + Send + Sync>>,
 }
 
@@ -231,7 +261,7 @@ impl Assembly<'_> {
         let mut tasks = Vec::new();
         for task in 0..self.specs.len() {
             let whereabouts = Arc::<Whereabouts>::default();
-            let mut chain = Chain::new(self.bus.clone(), whereabouts.clone());
+            let mut chain = Chain::new(self.outside.bus.clone(), whereabouts.clone(), self.outside.failures.clone());
             let mut head = None;
             for node in self.specs[task].members.clone() {
                 let (kind, transform, node_head) = self.kind_of(node, &ports[task])?;
@@ -268,9 +298,9 @@ impl Assembly<'_> {
             chain,
             head,
             control: control.clone(),
-            env: self.env.clone(),
+            env: self.outside.env.clone(),
             quick,
-            spinner: Spinner::new(self.spin),
+            spinner: Spinner::new(self.outside.spin),
         };
         PlannedTask { driver, control, whereabouts, names, thread, is_source }
     }
@@ -352,7 +382,17 @@ impl Assembly<'_> {
             })
             .collect();
         let name = self.graph.nodes[node].name.clone();
-        Slot { name, kind, open_sinks: sinks.len(), sinks, srcs, drops: Arc::default(), wake: None, seek: None }
+        Slot {
+            name,
+            kind,
+            open_sinks: sinks.len(),
+            sinks,
+            srcs,
+            drops: Arc::default(),
+            wake: None,
+            seek: None,
+            isolated: self.isolated[node],
+        }
     }
 
     fn src_link(&self, link: &Link, dest: Dest, handle: &LinkHandle) -> SrcLink {

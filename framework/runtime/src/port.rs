@@ -51,6 +51,8 @@ struct Pad {
     timed: usize,
     newest: Time,
     ended: bool,
+    /// The producer has gone without an end.
+    lost: bool,
     waiter: Option<Waker>,
     stats: Arc<LinkStats>,
     upstream: Option<(Arc<Control>, usize, PadId)>,
@@ -99,6 +101,7 @@ impl Port {
             timed: 0,
             newest: Time::MIN,
             ended: false,
+            lost: false,
             waiter: None,
             stats,
             upstream: None,
@@ -121,7 +124,7 @@ impl Port {
         let mut state = self.lock();
         let woken = state.take(into);
         self.taken.fetch_add(1, Ordering::Relaxed);
-        let ready = !into.is_empty();
+        let ready = !into.is_empty() || state.pads.iter().any(|p| p.lost);
         if !ready {
             state.consumer = Some(cx.waker().clone());
         }
@@ -156,6 +159,11 @@ impl Port {
             state.pads.iter_mut().filter_map(|p| p.waiter.take()).collect()
         };
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// True when a producer has gone without ending its stream, and all that it sent before has been taken.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lock().pads.iter().any(|p| p.lost && p.items.is_empty())
     }
 
     /// True when something waits to be taken.
@@ -409,6 +417,27 @@ impl PortSender {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl PortSender {
+    /// Whoever fed this pad is gone and the stream has no end: the consumer must not finish what it has.
+    pub(crate) fn abandon(&mut self) {
+        let waker = {
+            let mut state = self.port.lock();
+            let pad = &mut state.pads[self.pad.index()];
+            pad.lost = !pad.ended;
+            state.consumer.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for PortSender {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

@@ -49,6 +49,12 @@ impl<'a> HarnessBuilder<'a> {
         self
     }
 
+    /// Settings that are parsed already.
+    pub fn parsed(mut self, settings: AnySettings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
     /// The element's name; the factory's otherwise.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);

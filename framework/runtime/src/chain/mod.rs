@@ -5,16 +5,15 @@
 
 mod effects;
 mod group;
+mod isolate;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use millstream_core::{
-    BlockingSource, Error, Flow, Item, Output, PadId, PadSet, Produce, Request, Result, Time, Transform,
-};
+use millstream_core::{BlockingSource, Flow, Item, Output, PadId, PadSet, Produce, Request, Result, Time, Transform};
 
 use crate::bus::BusSender;
+use crate::failures::Failures;
 use crate::link::{Dest, SrcLink};
 use crate::port::Port;
 use crate::stats::{DropStats, LinkStats, Whereabouts};
@@ -33,6 +32,7 @@ pub(crate) struct Chain {
     hold: Option<Time>,
     pub(crate) whereabouts: Arc<Whereabouts>,
     pub(crate) bus: BusSender,
+    pub(crate) failures: Arc<Failures>,
 }
 
 /// What a hop of a buffer needs of an element, side by side: a hop touches one cache line of the runtime's.
@@ -58,6 +58,8 @@ pub(crate) struct Slot {
     pub(crate) open_sinks: usize,
     /// Number of the last seek that came through, which may come on several branches.
     pub(crate) seek: Option<u64>,
+    /// A failure here ends this branch and not the pipeline.
+    pub(crate) isolated: bool,
 }
 
 /// Who feeds a sink pad.
@@ -78,6 +80,8 @@ pub(crate) enum Kind {
     Outside(VecDeque<(PadId, Request)>),
     /// The receiving half of a `queue`.
     Queue,
+    /// Failed, or downstream of one that has. What arrives here vanishes.
+    Dead,
 }
 
 enum Work {
@@ -97,7 +101,7 @@ pub(crate) enum Step {
 }
 
 impl Chain {
-    pub(crate) fn new(bus: BusSender, whereabouts: Arc<Whereabouts>) -> Self {
+    pub(crate) fn new(bus: BusSender, whereabouts: Arc<Whereabouts>, failures: Arc<Failures>) -> Self {
         Self {
             nodes: Vec::new(),
             hot: Vec::new(),
@@ -108,6 +112,7 @@ impl Chain {
             hold: None,
             whereabouts,
             bus,
+            failures,
         }
     }
 
@@ -157,13 +162,12 @@ impl Chain {
 
     /// An item arrives from another task at a sink pad.
     pub(crate) fn arrive(&mut self, node: usize, pad: PadId, item: Item) -> Result<()> {
-        self.guard(|chain| match chain.deliver(node, pad, item)? {
-            Some(next) => {
-                chain.stack.push(next);
-                Ok(())
-            }
-            None => Ok(()),
+        self.guard(|chain| {
+            let next = chain.deliver(node, pad, item)?;
+            chain.stack.extend(next);
+            Ok(())
         })
+        .map(drop)
     }
 
     /// An item leaves a source pad of a node that runs beside the chain.
@@ -184,9 +188,14 @@ impl Chain {
 
     /// Delivers everything that is pending.
     pub(crate) fn run(&mut self) -> Result<Step> {
-        let step = self.guard(Self::deliver_all);
+        let step = loop {
+            // After a failure that ended a branch, the rest of what is pending goes on.
+            if let Some(step) = self.guard(Self::deliver_all)? {
+                break step;
+            }
+        };
         self.whereabouts.leave();
-        step
+        Ok(step)
     }
 
     /// A request from downstream for a source pad of a node.
@@ -205,7 +214,8 @@ impl Chain {
                     (Kind::Aggregate(group), _) => group.aggregate.request(pad, request, out)?,
                     (Kind::BlockingSource(s), _) => s.request(pad, request, out)?,
                     (Kind::Outside(waiting), _) => waiting.push_back((pad, request)),
-                    (Kind::Queue | Kind::Transform, None) => out.request_all(request),
+                    (Kind::Queue, _) => out.request_all(request),
+                    (Kind::Transform | Kind::Dead, None) => {}
                 }
                 Ok(())
             })?;
@@ -271,15 +281,6 @@ impl Chain {
         }
     }
 
-    fn guard<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(|| body(self))).unwrap_or_else(|panic| {
-            let at = self.whereabouts.get().and_then(|node| self.nodes.get(node));
-            let name = at.map_or_else(|| "runtime".into(), |slot| slot.name.clone());
-            let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            Err(Error::bug(format!("panicked: {}", text.unwrap_or("no message"))).in_element(&name))
-        })
-    }
-
     fn deliver_all(&mut self) -> Result<Step> {
         while let Some(work) = self.stack.pop() {
             let mut next = Some(work);
@@ -308,7 +309,11 @@ impl Chain {
                 link.until_keyframe = false;
             }
             Item::Buffer(_) => {}
-            other => Self::note(link, other, &self.bus, &slot.name)?,
+            other => {
+                if let Err(e) = Self::note(link, other, &self.bus, &slot.name) {
+                    return self.failed(node, e).map(Hop::Next);
+                }
+            }
         }
         match &mut link.dest {
             Dest::Local(to, to_pad) => {
@@ -435,6 +440,7 @@ impl Chain {
             chain.stack.extend(next);
             Ok(())
         })
+        .map(drop)
     }
 
     /// Takes what a call put into the output: the first item goes on at once, the others wait on the stack.
@@ -451,11 +457,6 @@ impl Chain {
             self.stack.extend(more.map(|(pad, item)| Work::Emit(node, pad, item)));
         }
         Some(Work::Emit(node, src, first))
-    }
-
-    fn failed(&mut self, node: usize, error: Error) -> Result<Option<Work>> {
-        self.out.clear();
-        Err(error.in_element(&self.nodes[node].name))
     }
 
     /// A flush voids the media that is under way; what links remember stays.

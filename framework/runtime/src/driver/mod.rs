@@ -153,6 +153,9 @@ impl Task {
                 self.spinner.look(port.handed_over(), seen);
             }
             let woken = wait_for(pin!(port.take(&mut batch)), &self.control, &self.env, self.chain.deadline()).await;
+            if batch.is_empty() && port.is_lost() {
+                return self.chain.abandon().map(|()| End::Cancelled);
+            }
             self.chain.set_now(self.env.clock.now());
             match woken {
                 Woken::Control if self.serve()? => return Ok(End::Cancelled),

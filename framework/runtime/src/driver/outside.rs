@@ -153,11 +153,16 @@ pub(super) async fn run_sink(
         quick: false,
         spinner: Spinner::new(false),
     }));
-    let inbox = PortInbox { task: task.clone(), port, batch: VecDeque::new(), open };
+    let inbox = PortInbox { task: task.clone(), port: port.clone(), batch: VecDeque::new(), open };
     let mut future = sink.run(SinkCx::new(env, Box::new(inbox)));
     poll_fn(|cx| {
-        if let Poll::Ready(result) = poll_guarded(&mut future, &task, cx) {
-            return Poll::Ready(result.map(|()| End::Eos));
+        match poll_guarded(&mut future, &task, cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(End::Eos)),
+            Poll::Ready(Err(e)) => return Poll::Ready(lock(&task).chain.outside_failed(e).map(|()| End::Cancelled)),
+            Poll::Pending if port.is_lost() => {
+                return Poll::Ready(lock(&task).chain.abandon().map(|()| End::Cancelled));
+            }
+            Poll::Pending => {}
         }
         while control.poll_changed(cx).is_ready() {
             match lock(&task).serve() {
@@ -190,6 +195,10 @@ impl SinkPort for PortInbox {
                     return None;
                 }
                 self.port.take(&mut self.batch).await;
+                if self.batch.is_empty() {
+                    // The producer is gone; the driver ends this future.
+                    std::future::pending::<()>().await;
+                }
             }
         })
     }
