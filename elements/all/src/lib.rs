@@ -3,6 +3,7 @@
 //! | crate | elements |
 //! | --- | --- |
 //! | `millstream-codec` | parsers: `h264parse`, `aacparse` and so on |
+//! | `millstream-flv` | `flvdemux`, `flvmux` |
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
 //! | `millstream-io` | `filesrc`, `filesink` |
 //! | `millstream-hls` | `hlssink` |
@@ -13,10 +14,11 @@ use millstream_core::Registry;
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     millstream_codec::register(&mut registry);
+    millstream_flv::register(&mut registry);
     millstream_generic::register(&mut registry);
     millstream_hls::register(&mut registry);
     millstream_io::register(&mut registry);
-    // To come, each with one line: flv, ts.
+    // To come, with one line: ts.
     registry
 }
 

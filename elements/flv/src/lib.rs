@@ -6,6 +6,18 @@
 //! | Enhanced RTMP v2 (Veovera, 2026-01-31-r2) | FourCC codecs, multitrack, ModEx, colour metadata, track maps | [`wire`] |
 //! | AMF0 and AMF3 (Adobe) | script data | crate `millstream-amf` |
 //!
-//! The [`wire`] modules know nothing of the framework: bytes go in, tags come out, and the other way round.
+//! The [`wire`] modules know nothing of the framework: bytes go in, tags come out, and the other way round. On them stand the
+//! elements [`demux`] (`flvdemux`) and [`mux`] (`flvmux`).
 
+mod caps;
+pub mod demux;
+pub mod mux;
 pub mod wire;
+
+use millstream_core::Registry;
+
+/// Adds all elements of this crate.
+pub fn register(registry: &mut Registry) {
+    registry.add(demux::factory());
+    registry.add(mux::factory());
+}

@@ -22,6 +22,11 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// An empty queue whose first byte will have this offset.
+    pub(super) fn at(offset: u64) -> Self {
+        Self { offset, ..Self::default() }
+    }
+
     /// Appends bytes.
     pub(super) fn push(&mut self, bytes: Bytes) {
         if self.front.is_empty() {

@@ -126,6 +126,14 @@ impl FlvReader {
         }
     }
 
+    /// Starts over at this offset of the stream, at a tag or a file header: after a seek or a hole. What was pushed and not
+    /// delivered is forgotten; header and counters stay. Where no tag stands there, the next one is looked for.
+    pub fn resume(&mut self, offset: u64) {
+        self.input = Input::at(offset);
+        self.state = State::Tag;
+        self.ended = false;
+    }
+
     /// Appends bytes of the stream. Large pushes (64 KiB and more) keep copies rare.
     pub fn push(&mut self, bytes: Bytes) {
         self.input.push(bytes);
@@ -162,6 +170,11 @@ impl FlvReader {
     /// The file header, once it was read. A stream may hold several; this is the newest.
     pub fn header(&self) -> Option<FileHeader> {
         self.header
+    }
+
+    /// Whether bytes wait that are not a whole tag yet.
+    pub fn is_mid_tag(&self) -> bool {
+        !self.input.view().is_empty()
     }
 
     /// Offset of the first byte that was neither delivered nor dropped.

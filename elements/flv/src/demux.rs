@@ -1,0 +1,592 @@
+//! `flvdemux`: FLV to elementary streams.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `demux.rs` | the element: bytes in, tags to tracks |
+//! | `demux/track.rs` | one track: configuration, caps, pad |
+//! | `demux/timeline.rs` | timestamps of all tracks on one timeline |
+//! | `demux/streams.rs` | when it is known which tracks there are |
+//! | `demux/facts.rs` | what `onMetaData` says, as tags, progress and a seek index |
+//! | `demux/sniff.rs` | what a stream that is not FLV looks like |
+
+mod facts;
+mod sniff;
+mod streams;
+mod timeline;
+mod track;
+
+use bytes::Bytes;
+use millstream_core::caps::media;
+use millstream_core::item::{Custom, Gap, SeekTo, SegmentFormat};
+use millstream_core::settings::units::DurationSetting;
+use millstream_core::{
+    Buffer, BufferFlags, BuildCx, Caps, Element, Error, Factory, Flow, Item, Output, PadId, PadTemplate, Request,
+    Result, Segment, StreamInfo, Time, TimeDelta, Transform,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::caps::{AUDIO_SRC_CAPS, VIDEO_SRC_CAPS};
+use crate::wire::{
+    BodyError, DropReason, FlvError, FlvReader, MetaData, PacketKind, Tag, TagKind, parse_audio, parse_script,
+    parse_video,
+};
+use facts::Facts;
+use streams::Streams;
+use timeline::Timeline;
+use track::{Codec, Ready, Track, Tracks};
+pub(crate) use track::{Medium, parse_pad};
+
+/// The pad of script data.
+const SCRIPT_PAD: &str = "script";
+/// Tags handled in one call: enough that the call costs nothing, few enough that little waits downstream.
+const TAGS_A_CALL: usize = 64;
+/// A script pad says at least this often how far it is, so that a muxer does not wait for it.
+const SCRIPT_GAP_MS: i64 = 500;
+/// Warnings about tags that cannot be read, before they are only counted.
+const MAX_BODY_WARNINGS: u32 = 4;
+/// Media time from which on a step forward is a jump: what ffmpeg takes for one.
+const DEFAULT_MAX_GAP: DurationSetting = DurationSetting::from_secs(10);
+
+/// Name of the event that carries a video Metadata packet (`colorInfo`, AMF0) of Enhanced RTMP.
+pub const VIDEO_METADATA_EVENT: &str = "flv/video-metadata";
+/// Name of the event that carries a MultichannelConfig packet of Enhanced RTMP.
+pub const MULTICHANNEL_EVENT: &str = "flv/multichannel-config";
+
+/// What happens where the timestamps of the input jump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timestamps {
+    /// The timeline goes on one frame later: a publisher that starts anew, or a gap longer than `max-gap`.
+    #[default]
+    Continuous,
+    /// They go out as they are.
+    Original,
+}
+
+/// Settings of `flvdemux`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct FlvDemuxSettings {
+    /// What happens where the timestamps of the input jump, back by more than a second or forth by more than `max-gap`.
+    pub timestamps: Timestamps,
+    /// A step forward that is longer than this is a jump.
+    #[schemars(extend("x-minimum" = "1s"))]
+    pub max_gap: DurationSetting,
+}
+
+impl Default for FlvDemuxSettings {
+    fn default() -> Self {
+        Self { timestamps: Timestamps::Continuous, max_gap: DEFAULT_MAX_GAP }
+    }
+}
+
+/// What is known of `flvdemux`.
+pub fn factory() -> Factory {
+    Factory::new("flvdemux", "Codec/Demuxer", "Splits FLV into its video, audio and script streams", build)
+        .pad(PadTemplate::sink("sink", "video/x-flv; application/octet-stream"))
+        .pad(PadTemplate::src("video", VIDEO_SRC_CAPS).sometimes().doc("The picture: video track 0."))
+        .pad(PadTemplate::src("audio", AUDIO_SRC_CAPS).sometimes().doc("The sound: audio track 0."))
+        .pad(PadTemplate::src("video_%u", VIDEO_SRC_CAPS).sometimes().doc("A video track of Enhanced FLV, by number."))
+        .pad(PadTemplate::src("audio_%u", AUDIO_SRC_CAPS).sometimes().doc("An audio track of Enhanced FLV, by number."))
+        .pad(
+            PadTemplate::src(SCRIPT_PAD, media::FLV_SCRIPT)
+                .sometimes()
+                .doc("Script data other than `onMetaData`: cue points, timed text; bodies of script tags in AMF0."),
+        )
+        .details(DETAILS)
+        .example("filesrc location=in.flv ! flvdemux name=d d.video ! fakesink d.audio ! fakesink")
+}
+
+const DETAILS: &str = "\
+Reads FLV and Enhanced FLV (Enhanced RTMP v2): H.264, HEVC, VVC, AV1, VP8, VP9, AAC, MP3, Opus, AC-3, E-AC-3, FLAC, Speex, G.711 \
+and the Flash codecs, many tracks a file, timestamps beyond 2^24 and 2^32 ms. Media bytes are shared, not copied.
+
+- Damaged places are passed over to the next tag that its surroundings confirm; what is left out is counted with the reason, and \
+the next buffers say `discont`.
+- Frames ahead of their sequence header are dropped and counted.
+- The tracks are known when those have started that `onMetaData`, or else the file header, announces; after 3 s of media or 4 MiB nothing \
+is waited for any longer, and a track that starts later comes alive then.
+- `duration` (milliseconds), `encoder` and the other texts of `onMetaData` go out as tags.
+- Seeks by time need the key frame index that `flvmux` and other tools write into `onMetaData`.
+- Timestamps that jump (a publisher that starts anew, a pause of hours) are closed unless `timestamps=original`.";
+
+fn build(settings: FlvDemuxSettings, cx: &BuildCx) -> Result<Element> {
+    let max_gap_ms = Time::from_nanos(settings.max_gap.as_nanos()).millis().max(0);
+    Ok(Element::Transform(Box::new(FlvDemux {
+        reader: FlvReader::new(),
+        input: Input::default(),
+        tracks: Tracks::of_pads(cx)?,
+        script: cx.src(SCRIPT_PAD).map(|pad| Script { pad, started: false, told_ms: 0 }),
+        streams: Streams::default(),
+        timeline: Timeline::new(settings.timestamps == Timestamps::Continuous, max_gap_ms),
+        segment: None,
+        facts: Facts::default(),
+        body_warnings: 0,
+    })))
+}
+
+/// Where the bytes come from.
+#[derive(Default)]
+struct Input {
+    /// First bytes of a stream whose header has not been read, for a hint if it is none.
+    head: Option<Bytes>,
+    /// Offset that the next bytes have if they do not say.
+    offset: u64,
+    /// A flush came: the next bytes are from elsewhere.
+    flushed: bool,
+    /// Bytes have come since the stream started.
+    begun: bool,
+    /// The end came.
+    ended: bool,
+}
+
+/// The pad of script data.
+struct Script {
+    pad: PadId,
+    started: bool,
+    /// What its last item said.
+    told_ms: i64,
+}
+
+struct FlvDemux {
+    reader: FlvReader,
+    input: Input,
+    tracks: Tracks,
+    script: Option<Script>,
+    streams: Streams,
+    timeline: Timeline,
+    segment: Option<Segment>,
+    facts: Facts,
+    body_warnings: u32,
+}
+
+/// Where a packet stood.
+#[derive(Clone, Copy)]
+struct At {
+    timestamp: u32,
+    offset: u64,
+    bytes: usize,
+}
+
+impl Transform for FlvDemux {
+    fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
+        match item {
+            Item::Buffer(buffer) => {
+                self.push(*buffer, out)?;
+                self.run(out)
+            }
+            Item::Eos => {
+                self.reader.finish();
+                self.input.ended = true;
+                self.run(out)
+            }
+            Item::StreamStart(_) => {
+                self.restart(out)?;
+                Ok(Flow::Done)
+            }
+            Item::Segment(segment) => {
+                if segment.format == SegmentFormat::Bytes {
+                    self.input.offset = segment.offset;
+                }
+                Ok(Flow::Done)
+            }
+            Item::Flush(_) => {
+                self.flush();
+                out.forward(item);
+                Ok(Flow::Done)
+            }
+            // What the bytes are was known, and how long they are away does not matter.
+            Item::Caps(_) | Item::Gap(_) => Ok(Flow::Done),
+            Item::Tags(_) | Item::Custom(_) | Item::Absent => {
+                out.forward(item);
+                Ok(Flow::Done)
+            }
+        }
+    }
+
+    fn resume(&mut self, out: &mut Output) -> Result<Flow> {
+        self.run(out)
+    }
+
+    fn request(&mut self, _: PadId, request: Request, out: &mut Output) -> Result<()> {
+        match request {
+            Request::Seek { to: SeekTo::Time(time), epoch } => match self.facts.seek(time) {
+                Some(offset) => out.request_all(Request::Seek { to: SeekTo::Byte(offset), epoch }),
+                None => out.warn(
+                    Error::unsupported("this FLV has no key frame index: it can only be played from the start")
+                        .hint("write it again with flvmux, which adds an index"),
+                ),
+            },
+            request => out.request_all(request),
+        }
+        Ok(())
+    }
+}
+
+impl FlvDemux {
+    /// Takes bytes of the input.
+    fn push(&mut self, buffer: Buffer, out: &mut Output) -> Result<()> {
+        let offset = buffer.offset.unwrap_or(self.input.offset);
+        let hole = buffer.flags.contains(BufferFlags::DISCONT) && self.input.begun;
+        if std::mem::take(&mut self.input.flushed) || hole {
+            self.jump(offset, out)?;
+        }
+        self.input.begun = true;
+        self.input.offset = offset.saturating_add(buffer.payload.len() as u64);
+        for slice in buffer.payload.slices() {
+            if self.reader.header().is_none() && self.input.head.is_none() {
+                self.input.head = Some(slice.clone());
+            }
+            self.reader.push(slice.clone());
+        }
+        Ok(())
+    }
+
+    /// The bytes that come next are not those behind the last ones.
+    fn jump(&mut self, offset: u64, out: &mut Output) -> Result<()> {
+        self.drain(out)?;
+        if offset == 0 {
+            self.reader = FlvReader::new();
+        } else {
+            self.reader.resume(offset);
+        }
+        self.tracks.break_all();
+        Ok(())
+    }
+
+    /// A stream starts, perhaps a second one on this pad.
+    fn restart(&mut self, out: &mut Output) -> Result<()> {
+        if std::mem::take(&mut self.input.begun) {
+            self.drain(out)?;
+            self.reader = FlvReader::new();
+            self.tracks.break_all();
+        }
+        self.input = Input::default();
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        self.reader.resume(0);
+        self.input.flushed = true;
+        self.input.ended = false;
+        self.timeline.reset();
+        self.segment = None;
+        for track in &mut self.tracks.0 {
+            (track.has_segment, track.discont, track.position) = (false, true, Default::default());
+        }
+    }
+
+    /// Delivers what can be read of bytes behind which no others come.
+    fn drain(&mut self, out: &mut Output) -> Result<()> {
+        self.reader.finish();
+        while let Some(tag) = self.next_tag(out)? {
+            self.tag(&tag, out);
+        }
+        Ok(())
+    }
+
+    /// Handles some tags.
+    fn run(&mut self, out: &mut Output) -> Result<Flow> {
+        for _ in 0..TAGS_A_CALL {
+            match self.next_tag(out)? {
+                Some(tag) => self.tag(&tag, out),
+                None if self.input.ended => {
+                    self.finish(out)?;
+                    return Ok(Flow::Done);
+                }
+                None => return Ok(Flow::Done),
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    #[inline]
+    fn next_tag(&mut self, out: &mut Output) -> Result<Option<Tag>> {
+        let tag = self.reader.next().map_err(|error| self.not_flv(&error))?;
+        if self.input.head.is_some() && self.reader.header().is_some() {
+            self.input.head = None;
+            self.facts.header_read(self.reader.header());
+        }
+        while let Some(dropped) = self.reader.next_dropped() {
+            out.dropped(drop_reason(dropped.reason), dropped.bytes, Some(dropped.offset));
+            if dropped.reason == DropReason::Damaged {
+                self.tracks.break_all();
+            }
+        }
+        Ok(tag)
+    }
+
+    #[cold]
+    fn not_flv(&self, error: &FlvError) -> Error {
+        let FlvError::Signature { offset, .. } = error;
+        let head = self.input.head.as_deref().unwrap_or_default();
+        Error::malformed("the input is not FLV").at(*offset).hint(sniff::hint(head))
+    }
+
+    /// The end of the input.
+    fn finish(&mut self, out: &mut Output) -> Result<()> {
+        self.input.ended = false;
+        if self.reader.header().is_none() && self.reader.stats().tags == 0 {
+            let message = "the input ended before an FLV header";
+            let head = self.input.head.as_deref().unwrap_or_default();
+            return Err(Error::malformed(message).at(0).hint(sniff::hint(head)));
+        }
+        self.complete(out);
+        out.forward(Item::Eos);
+        Ok(())
+    }
+
+    #[inline]
+    fn tag(&mut self, tag: &Tag, out: &mut Output) {
+        let at = At { timestamp: tag.timestamp, offset: tag.offset, bytes: tag.body.len() };
+        match tag.kind {
+            TagKind::Video => match parse_video(&tag.body) {
+                Ok(video) => {
+                    for packet in video.packets {
+                        let codec = Codec::Video(packet.codec);
+                        self.packet(Medium::Video, packet.track_id, codec, packet.kind, packet.payload, at, out);
+                    }
+                    self.unknown_tracks(video.unknown_tracks, at, out);
+                }
+                Err(error) => self.unreadable("video tag that cannot be read", &error, at, out),
+            },
+            TagKind::Audio => match parse_audio(&tag.body) {
+                Ok(audio) => {
+                    for packet in audio.packets {
+                        let codec = Codec::Audio(packet.codec, audio.sound);
+                        self.packet(Medium::Audio, packet.track_id, codec, packet.kind, packet.payload, at, out);
+                    }
+                    self.unknown_tracks(audio.unknown_tracks, at, out);
+                }
+                Err(error) => self.unreadable("audio tag that cannot be read", &error, at, out),
+            },
+            TagKind::Script | TagKind::ScriptAmf3 => self.script(tag, at, out),
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::too_many_arguments, reason = "the parts of one packet, which would only be packed to be unpacked")]
+    fn packet(
+        &mut self,
+        medium: Medium,
+        id: u8,
+        codec: Codec,
+        kind: PacketKind,
+        payload: Bytes,
+        at: At,
+        out: &mut Output,
+    ) {
+        let index = self.tracks.entry(medium, id);
+        match kind {
+            PacketKind::Frame { key, composition_time_ms, nano_offset } => {
+                let frame = Frame { key, composition_time_ms, nano_offset, payload };
+                self.frame(index, codec, frame, at, out);
+            }
+            PacketKind::Config => self.config(index, codec, &payload, at, out),
+            // Whether more comes is told by more coming.
+            PacketKind::End => {}
+            PacketKind::Metadata => self.event(index, VIDEO_METADATA_EVENT, payload, out),
+            PacketKind::MultichannelConfig => self.event(index, MULTICHANNEL_EVENT, payload, out),
+            PacketKind::Mpeg2TsConfig => out.dropped("AV1 descriptor of MPEG-2 TS", at.bytes as u64, Some(at.offset)),
+        }
+    }
+
+    #[cold]
+    fn config(&mut self, index: usize, codec: Codec, config: &Bytes, at: At, out: &mut Output) {
+        let Some(track) = self.tracks.0.get_mut(index) else { return };
+        if config.is_empty() && !matches!(codec, Codec::Audio(crate::wire::AudioCodec::Opus, _)) {
+            return out.dropped("empty sequence header", at.bytes as u64, Some(at.offset));
+        }
+        if track.configure(codec, config) {
+            self.announce(index, out);
+        }
+    }
+
+    /// Sends caps, behind a stream start if they are the first.
+    #[cold]
+    fn announce(&mut self, index: usize, out: &mut Output) {
+        let Some(track) = self.tracks.0.get_mut(index) else { return };
+        let Some(caps) = track.make_caps(self.facts.metadata()) else {
+            let name = track.name();
+            return out.warn(Error::unsupported(format!("{name}: device-specific sound has no name outside Flash")));
+        };
+        let first = track.caps.is_none() && !track.has_segment;
+        if track.caps.as_ref() != Some(&caps) {
+            track.caps = Some(caps.clone());
+            if let Some(pad) = track.pad {
+                if first {
+                    let info = StreamInfo { id: track.name(), language: None };
+                    out.push(pad, Item::StreamStart(info.into()));
+                }
+                out.caps(pad, caps);
+            }
+        }
+        self.check_complete(out);
+    }
+
+    #[inline]
+    fn frame(&mut self, index: usize, codec: Codec, frame: Frame, at: At, out: &mut Output) {
+        let Some(track) = self.tracks.0.get_mut(index) else { return };
+        if frame.payload.is_empty() {
+            return;
+        }
+        match track.accept(codec, frame.key, &frame.payload) {
+            Ready::Yes => {}
+            Ready::NewCaps => self.announce(index, out),
+            Ready::NoConfig => {
+                return out.dropped("frame ahead of its sequence header", at.bytes as u64, Some(at.offset));
+            }
+        }
+        let Some(track) = self.tracks.0.get_mut(index) else { return };
+        if track.caps.is_none() {
+            return out.dropped("frame of a codec without a name", at.bytes as u64, Some(at.offset));
+        }
+        let placed = self.timeline.place(at.timestamp, &mut track.position);
+        if placed.jumped {
+            self.tracks.break_all();
+        }
+        if !self.streams.is_complete() && self.streams.waited(placed.dts_ms, at.bytes) {
+            self.complete(out);
+        }
+        self.send(index, codec, frame, placed.dts_ms, at, out);
+        self.facts.passed(placed.dts_ms, at.offset, out);
+        if self.script.is_some() {
+            self.script_gap(placed.dts_ms, out);
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, index: usize, codec: Codec, frame: Frame, dts_ms: i64, at: At, out: &mut Output) {
+        let Some(track) = self.tracks.0.get_mut(index) else { return };
+        let Some(pad) = track.pad else { return };
+        if !track.has_segment {
+            track.has_segment = true;
+            let segment = self.segment.get_or_insert_with(|| Segment::time(Time::from_millis(dts_ms)));
+            out.push(pad, Item::Segment(segment.clone().into()));
+            out.push(pad, Item::Tags(self.facts.tags()));
+        }
+        let mut payload = frame.payload;
+        if codec.has_adjustment() {
+            payload = payload.slice(1..);
+        }
+        let dts = Time::from_millis(dts_ms);
+        let pts = Time::from_millis(dts_ms.saturating_add(frame.composition_time_ms.into()))
+            + TimeDelta::from_nanos(frame.nano_offset.into());
+        let mut flags = BufferFlags::empty();
+        flags.set(BufferFlags::KEYFRAME, frame.key);
+        flags.set(BufferFlags::DISCONT, std::mem::take(&mut track.discont));
+        let buffer = Buffer {
+            payload: payload.into(),
+            pts: Some(pts),
+            dts: Some(dts),
+            duration: None,
+            offset: Some(at.offset),
+            flags,
+        };
+        out.buffer(pad, buffer);
+    }
+
+    #[cold]
+    fn event(&mut self, index: usize, name: &str, data: Bytes, out: &mut Output) {
+        if let Some(Track { pad: Some(pad), caps: Some(_), .. }) = self.tracks.0.get(index) {
+            out.push(*pad, Item::Custom(Custom { name: name.to_owned(), data }.into()));
+        }
+    }
+
+    #[cold]
+    fn script(&mut self, tag: &Tag, at: At, out: &mut Output) {
+        let Ok(script) = parse_script(tag.kind, &tag.body) else {
+            return out.dropped("script tag that cannot be read", at.bytes as u64, Some(at.offset));
+        };
+        if let Some(data) = MetaData::from_script(&script) {
+            let now = self.timeline.newest().unwrap_or_default();
+            self.facts.learn(data, now, out);
+            for track in self.tracks.0.iter().filter(|track| track.has_segment) {
+                if let Some(pad) = track.pad {
+                    out.push(pad, Item::Tags(self.facts.tags()));
+                }
+            }
+            return self.check_complete(out);
+        }
+        let time_ms = self.timeline.glance(at.timestamp);
+        let Some(pad) = self.script_at(time_ms, out) else { return };
+        let time = Some(Time::from_millis(time_ms));
+        // AMF3 script data differs by a zero byte in front (Enhanced RTMP v2, "Enabling AMF3 in FLV").
+        let zero = usize::from(tag.kind == TagKind::ScriptAmf3 && tag.body.first() == Some(&0));
+        let flags = BufferFlags::KEYFRAME;
+        let buffer = Buffer { offset: Some(at.offset), flags, ..Buffer::new(tag.body.slice(zero..)) };
+        out.buffer(pad, buffer.with_times(time, time));
+    }
+
+    /// Starts the script stream if need be.
+    fn script_at(&mut self, time_ms: i64, out: &mut Output) -> Option<PadId> {
+        let script = self.script.as_mut()?;
+        if !std::mem::replace(&mut script.started, true) {
+            let info = StreamInfo { id: SCRIPT_PAD.to_owned(), language: None };
+            out.push(script.pad, Item::StreamStart(info.into()));
+            out.caps(script.pad, Caps::new(media::FLV_SCRIPT));
+            let segment = self.segment.get_or_insert_with(|| Segment::time(Time::from_millis(time_ms)));
+            out.push(script.pad, Item::Segment(segment.clone().into()));
+        }
+        script.told_ms = time_ms;
+        Some(script.pad)
+    }
+
+    /// Says that there is no script data up to here.
+    #[cold]
+    fn script_gap(&mut self, now_ms: i64, out: &mut Output) {
+        let Some(script) = self.script.as_mut().filter(|script| script.started) else { return };
+        if now_ms.saturating_sub(script.told_ms) >= SCRIPT_GAP_MS {
+            script.told_ms = now_ms;
+            out.push(script.pad, Item::Gap(Box::new(Gap { start: Time::from_millis(now_ms), duration: None })));
+        }
+    }
+
+    fn check_complete(&mut self, out: &mut Output) {
+        if !self.streams.is_complete()
+            && streams::all_started(&self.tracks, self.reader.header(), self.facts.metadata())
+        {
+            self.complete(out);
+        }
+    }
+
+    fn complete(&mut self, out: &mut Output) {
+        if !self.streams.is_complete() {
+            self.streams.complete();
+            out.streams_complete();
+        }
+    }
+
+    #[cold]
+    fn unreadable(&mut self, reason: &'static str, error: &BodyError, at: At, out: &mut Output) {
+        out.dropped(reason, at.bytes as u64, Some(at.offset));
+        if self.body_warnings < MAX_BODY_WARNINGS {
+            self.body_warnings += 1;
+            out.warn(Error::malformed(format!("{reason}: {error}")).at(at.offset));
+        }
+    }
+
+    fn unknown_tracks(&mut self, tracks: u32, at: At, out: &mut Output) {
+        if tracks > 0 {
+            out.dropped("track of an unknown codec", 0, Some(at.offset));
+        }
+    }
+}
+
+/// One access unit.
+struct Frame {
+    key: bool,
+    composition_time_ms: i32,
+    nano_offset: u32,
+    payload: Bytes,
+}
+
+fn drop_reason(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::UnknownTagType(_) => "tag of an unknown type",
+        DropReason::Encrypted => "encrypted tag",
+        DropReason::Damaged => "damaged bytes",
+        DropReason::CutTail => "tag cut off at the end",
+    }
+}
