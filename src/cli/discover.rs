@@ -111,11 +111,12 @@ fn look(
 /// Pads of one pattern that are listened to: more streams of a kind than files have.
 const NUMBERED: u16 = 8;
 
-/// The names of all source pads that the demuxer may have.
+/// The names of all source pads that the demuxer may have. `video` is the first of `video_%u`, where there are both.
 fn pads_of(demux: &Factory) -> Vec<String> {
-    let names = demux.templates(Direction::Src).flat_map(|pad| match pad.name.contains("%u") {
-        true => (0..NUMBERED).map(|n| pad.name.replace("%u", &n.to_string())).collect(),
-        false => vec![pad.name.to_owned()],
+    let has = |name: &str| demux.templates(Direction::Src).any(|pad| pad.name == name);
+    let names = demux.templates(Direction::Src).flat_map(|pad| match pad.name.split_once("_%u") {
+        Some((stem, "")) => (u16::from(has(stem))..NUMBERED).map(|n| format!("{stem}_{n}")).collect(),
+        _ => vec![pad.name.to_owned()],
     });
     names.collect()
 }

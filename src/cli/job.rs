@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::outputs::{Written, inputs, outputs};
+use super::probe::Meter;
 use super::progress::{Mode, Progress, Reading};
 use super::{Exit, Outcome, numbers, probe, report, terminal};
 
@@ -51,14 +52,15 @@ pub(crate) struct Watch {
 /// Runs a graph to its end.
 pub(crate) fn run(mut graph: Graph, args: &JobArgs, watch: Watch) -> Outcome {
     let written = outputs(&graph);
-    let sinks: Vec<String> = (0..graph.nodes.len())
-        .filter(|node| graph.links_out_of(*node).next().is_none())
-        .map(|node| graph.nodes[node].name.to_string())
-        .collect();
-    let progress = Progress::new(args.mode(), inputs(&graph), &sinks);
+    let inputs = inputs(&graph);
+    let meter = match args.mode() {
+        Mode::None => Meter::default(),
+        _ => probe::meter(&mut graph),
+    };
     if watch.caps || watch.tags {
-        probe::insert(&mut graph, watch);
+        probe::watch(&mut graph, watch);
     }
+    let progress = Progress::new(args.mode(), inputs, meter);
     let clean_stdout = written.iter().any(Written::is_stdout);
     let talk = Talk { progress, watch, quiet: args.quiet, clean_stdout };
     let runtime = Runtime::new()?;

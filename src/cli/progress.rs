@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use millstream::prelude::{MessageKind, Time, TimeDelta};
+use millstream::prelude::{MessageKind, TimeDelta};
 use millstream::runtime::LinkReport;
 use serde_json::{Value, json};
 
 use super::outputs::Input;
+use super::probe::Meter;
 use super::{numbers, terminal};
 
 /// How progress is shown.
@@ -119,23 +120,22 @@ pub(crate) struct Progress {
     pub(crate) mode: Mode,
     started: Instant,
     inputs: Vec<Input>,
-    sinks: Vec<String>,
-    told: Option<(Time, Option<TimeDelta>)>,
+    meter: Meter,
+    duration: Option<TimeDelta>,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// `sinks` are the names of the elements without source pads.
-    pub(crate) fn new(mode: Mode, inputs: Vec<Input>, sinks: &[String]) -> Self {
-        let sinks = sinks.iter().map(|name| format!("{name}.")).collect();
-        Self { mode, started: Instant::now(), inputs, sinks, told: None, bar: None }
+    /// Begins now.
+    pub(crate) fn new(mode: Mode, inputs: Vec<Input>, meter: Meter) -> Self {
+        Self { mode, started: Instant::now(), inputs, meter, duration: None, bar: None }
     }
 
-    /// Takes what an element says about position and duration.
+    /// Takes what an element says about the duration.
     pub(crate) fn hear(&mut self, message: &MessageKind) {
-        if let MessageKind::Progress { position, duration } = message {
-            let known = self.told.and_then(|(_, known)| known);
-            self.told = Some((*position, duration.or(known)));
+        if let MessageKind::Progress { duration: Some(duration), .. } = message {
+            // Of several inputs side by side the longest counts.
+            self.duration = self.duration.max(Some(*duration));
         }
     }
 
@@ -152,20 +152,11 @@ impl Progress {
         let sizes: Option<Vec<u64>> = self.inputs.iter().map(|input| input.size).collect();
         Reading {
             wall: self.started.elapsed(),
-            position: self.position(links),
-            duration: self.told.and_then(|(_, duration)| duration),
+            position: self.meter.read(),
+            duration: self.duration,
             bytes,
             total: sizes.filter(|sizes| !sizes.is_empty()).map(|sizes| sizes.iter().sum()),
         }
-    }
-
-    /// The last timestamp that reached a sink, or any link where sinks get none.
-    fn position(&self, links: &[LinkReport]) -> TimeDelta {
-        let last = |wanted: &dyn Fn(&&LinkReport) -> bool| links.iter().filter(wanted).filter_map(|l| l.last_pts).max();
-        let at_sinks = last(&|link| self.sinks.iter().any(|sink| link.to.starts_with(sink.as_str())));
-        let told = self.told.map(|(position, _)| position);
-        let position = at_sinks.or_else(|| last(&|_| true)).max(told);
-        position.unwrap_or_default().since(Time::ZERO).max(TimeDelta::ZERO)
     }
 
     /// Shows where the job stands.
@@ -234,25 +225,24 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_the_files_and_position_that_of_the_sinks() {
-        let link = |from: &str, to: &str, bytes, ms: Option<i64>| LinkReport {
+    fn bytes_are_those_that_the_files_gave() {
+        let link = |from: &str, bytes| LinkReport {
             from: from.into(),
-            to: to.into(),
+            to: "x.sink".into(),
             buffers: 1,
             bytes,
-            last_pts: ms.map(Time::from_millis),
+            last_pts: None,
             dropped: 0,
             level: 0,
             caps: None,
         };
-        let input = Input { prefix: "in.".into(), path: "a.flv".into(), size: Some(100) };
-        let progress = Progress::new(Mode::None, vec![input], &["out".into()]);
-        let links = [
-            link("in.src", "d.sink", 40, None),
-            link("d.video", "out.video", 30, Some(500)),
-            link("other.src", "x.sink", 99, Some(900)),
-        ];
-        let reading = progress.read(&links);
-        assert_eq!((reading.bytes, reading.total, reading.position.millis()), (40, Some(100), 500));
+        let input = |prefix: &str, size| Input { prefix: prefix.into(), path: "a.flv".into(), size };
+        let links = [link("in.src", 40), link("in2.src", 7), link("d.video", 99)];
+        let read = |inputs| Progress::new(Mode::None, inputs, Meter::default()).read(&links);
+        let two = read(vec![input("in.", Some(100)), input("in2.", Some(10))]);
+        assert_eq!((two.bytes, two.total), (47, Some(110)));
+        let pipe = read(vec![input("in.", None)]);
+        assert_eq!((pipe.bytes, pipe.total), (40, None));
+        assert_eq!(read(Vec::new()).bytes, 99, "without files the busiest link");
     }
 }

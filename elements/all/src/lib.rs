@@ -6,6 +6,7 @@
 //! | `millstream-flv` | `flvdemux`, `flvmux` |
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
 //! | `millstream-io` | `filesrc`, `filesink` |
+//! | `millstream-ts` | `tsmux` |
 //! | `millstream-hls` | `hlssink` |
 
 use millstream_core::Registry;
@@ -18,7 +19,7 @@ pub fn registry() -> Registry {
     millstream_generic::register(&mut registry);
     millstream_hls::register(&mut registry);
     millstream_io::register(&mut registry);
-    // To come, with one line: ts.
+    millstream_ts::register(&mut registry);
     registry
 }
 

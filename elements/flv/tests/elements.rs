@@ -1,5 +1,7 @@
 //! flvdemux and flvmux over real files: what comes out of one and goes through the other is what went in.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as tests")]
+
 mod common;
 
 use bytes::Bytes;

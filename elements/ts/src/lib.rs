@@ -16,6 +16,7 @@
 
 pub mod adaptation;
 pub mod demuxer;
+pub mod elements;
 pub mod error;
 pub mod muxer;
 pub mod opus;
@@ -24,3 +25,5 @@ pub mod pes;
 pub mod psi;
 pub mod scte35;
 pub mod timestamp;
+
+pub use elements::{TsMuxSettings, register};

@@ -114,8 +114,7 @@ impl Outcome {
 
     /// The buffers a `collect` received.
     pub fn buffers(&self, name: &str) -> Vec<&Buffer> {
-        let buffer = |item| if let &Item::Buffer(ref buffer) = item { Some(&**buffer) } else { None };
-        self.items(name).iter().filter_map(buffer).collect()
+        self.items(name).iter().filter_map(as_buffer).collect()
     }
 
     /// The last caps a `collect` received.
@@ -158,4 +157,8 @@ pub struct Running {
     pub pipeline: Pipeline,
     /// Its runtime.
     pub runtime: Runtime,
+}
+
+fn as_buffer(item: &Item) -> Option<&Buffer> {
+    if let Item::Buffer(buffer) = item { Some(buffer) } else { None }
 }

@@ -35,6 +35,16 @@ impl Blocks {
         self.total
     }
 
+    /// Whether nothing is written behind what is ready.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Packets in the block under way.
+    pub(super) const fn packets(&self) -> usize {
+        self.filled / PACKET_SIZE
+    }
+
     /// The next packet to write.
     pub(super) fn packet(&mut self) -> &mut [u8; PACKET_SIZE] {
         self.run(1).first_mut().expect("a run has at least one packet")

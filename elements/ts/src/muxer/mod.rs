@@ -87,10 +87,15 @@ impl TsMuxer {
             None => self.free_pid().ok_or(MuxError::NoFreePid)?,
         };
         self.streams.push(Stream::new(config, pid)?);
-        let by_class = |class| self.streams.iter().position(|stream| stream.class == class);
-        self.pcr_stream = by_class(StreamClass::Video).or_else(|| by_class(StreamClass::Audio)).unwrap_or(0);
-        self.stale_tables = true;
+        self.choose_clock();
         Ok(StreamId(self.streams.len() - 1))
+    }
+
+    /// The set of streams has changed: which one carries the PCR, and new tables.
+    fn choose_clock(&mut self) {
+        let of = |class| self.streams.iter().position(|stream| !stream.removed && stream.class == class);
+        self.pcr_stream = of(StreamClass::Video).or_else(|| of(StreamClass::Audio)).unwrap_or(0);
+        self.stale_tables = true;
     }
 
     /// The PID of a stream.
@@ -179,6 +184,38 @@ impl TsMuxer {
     #[must_use]
     pub const fn stats(&self) -> MuxStats {
         MuxStats { bytes: self.blocks.total(), ..self.stats }
+    }
+
+    /// Takes a stream out of the PMT, which gets a new version; its PID is not used again. What it holds is written.
+    ///
+    /// # Errors
+    /// If there is no such stream or the tables cannot be made.
+    pub fn remove_stream(&mut self, stream: StreamId) -> Result<(), MuxError> {
+        if stream.0 >= self.streams.len() {
+            return Err(MuxError::NoSuchStream);
+        }
+        self.write_held(stream.0)?;
+        self.streams[stream.0].removed = true;
+        self.choose_clock();
+        Ok(())
+    }
+
+    /// Makes what is written ready, however little, but leaves audio that waits to share a PES packet: for low latency.
+    pub fn make_ready(&mut self) {
+        self.blocks.flush();
+    }
+
+    /// Whether nothing is written that is not in a block handed out.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Adds null packets until the block under way, if there is one, has a multiple of so many packets.
+    pub fn fill_block(&mut self, packets: usize) {
+        while !self.blocks.is_empty() && !self.blocks.packets().is_multiple_of(packets.max(1)) {
+            self.write_null();
+        }
     }
 
     /// Adds a null packet; UDP datagrams of seven packets may need some at the end.

@@ -19,6 +19,8 @@ pub(super) struct Stream {
     /// continuity_counter of the next packet with payload.
     pub(super) continuity: u8,
     pub(super) pending: Pending,
+    /// Not in the PMT any more.
+    pub(super) removed: bool,
     descriptors: Descriptors,
 }
 
@@ -41,6 +43,7 @@ impl Stream {
             stream_id: stream_id(config.codec),
             continuity: 0,
             pending: Pending::default(),
+            removed: false,
             descriptors: descriptors(config)?,
         })
     }

@@ -32,6 +32,7 @@ impl Tables {
         pcr_pid: Pid,
     ) -> Result<(), ParseError> {
         let version = if self.last.is_some() { (self.version + 1) & 0x1F } else { self.version };
+        let listed = || streams.iter().filter(|stream| !stream.removed);
         let program = PatProgram { number: settings.program_number, pmt_pid: settings.pmt_pid };
         let pat = Pat {
             transport_stream_id: settings.transport_stream_id,
@@ -44,7 +45,7 @@ impl Tables {
             version,
             pcr_pid,
             descriptors: program_descriptors(settings, streams)?,
-            streams: streams.iter().map(Stream::pmt_entry).collect(),
+            streams: listed().map(Stream::pmt_entry).collect(),
         };
         let (pat, pmt) = (pat.write()?, pmt.write()?);
         self.pat = packetize_section(Pid::PAT, &pat);
