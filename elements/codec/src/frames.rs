@@ -2,7 +2,7 @@
 //!
 //! One splitter serves ADTS, MPEG audio and AC-3; a format is a [`FrameHeader`].
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::CodecError;
 
@@ -199,7 +199,9 @@ impl<H: FrameHeader> FrameSplitter<H> {
     }
 
     fn skip(&mut self, bytes: usize) {
-        let dropped = self.buffer.split_to(bytes.min(self.buffer.len())).len() as u64;
+        let bytes = bytes.min(self.buffer.len());
+        self.buffer.advance(bytes);
+        let dropped = bytes as u64;
         self.offset += dropped;
         self.skipped += dropped;
     }

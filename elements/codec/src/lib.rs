@@ -29,6 +29,8 @@ pub mod elements;
 pub mod error;
 pub mod flac;
 pub mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod h264;
 pub mod h265;
 pub mod h266;

@@ -14,14 +14,23 @@ pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body.
 pub const BODIES: &[Body] = &[
+    ("aacparse", millstream_codec::fuzz::aacparse),
+    ("ac3parse", millstream_codec::fuzz::ac3parse),
     ("amf0", values::amf0),
     ("amf0_round_trip", values::amf0_round_trip),
     ("amf3", values::amf3),
+    ("av1parse", millstream_codec::fuzz::av1parse),
     ("caps_round_trip", text::caps_round_trip),
     ("codec_aac", codec::aac),
     ("codec_h264", codec::h264),
     ("flv_demux", flv::demux),
+    ("flv_round_trip", millstream_flv::fuzz::flv_round_trip),
+    ("flvdemux", millstream_flv::fuzz::flv_demux),
+    ("h264parse", millstream_codec::fuzz::h264parse),
+    ("h265parse", millstream_codec::fuzz::h265parse),
     ("hls_playlist", text::hls_playlist),
     ("launch", text::launch),
+    ("mpegaudioparse", millstream_codec::fuzz::mpegaudioparse),
+    ("opusparse", millstream_codec::fuzz::opusparse),
     ("yaml", text::yaml),
 ];

@@ -98,7 +98,27 @@ macro_rules! replay {
     };
 }
 
-replay!(amf0, amf0_round_trip, amf3, caps_round_trip, codec_aac, codec_h264, flv_demux, hls_playlist, launch, yaml,);
+replay!(
+    aacparse,
+    ac3parse,
+    amf0,
+    amf0_round_trip,
+    amf3,
+    av1parse,
+    caps_round_trip,
+    codec_aac,
+    codec_h264,
+    flv_demux,
+    flv_round_trip,
+    flvdemux,
+    h264parse,
+    h265parse,
+    hls_playlist,
+    launch,
+    mpegaudioparse,
+    opusparse,
+    yaml,
+);
 
 #[test]
 fn flipping_changes_few_bits_and_repeats_for_a_seed() {

@@ -40,7 +40,11 @@ pub fn factory() -> Factory {
 }
 
 fn build(_: AacParseSettings, cx: &BuildCx) -> Result<Element> {
-    Ok(Element::Transform(Box::new(AacParse::new(super::allowed(cx)))))
+    Ok(Element::Transform(transform(super::allowed(cx))))
+}
+
+pub(crate) fn transform(allowed: CapsSet) -> Box<dyn Transform> {
+    Box::new(AacParse::new(allowed))
 }
 
 enum Input {

@@ -4,22 +4,19 @@ use bytes::Bytes;
 use millstream_core::caps::{field, media};
 use millstream_core::{
     Buffer, BufferFlags, BuildCx, Caps, Element, Error, Factory, Flow, Item, Output, PadId, PadTemplate, Payload,
-    Result, TimeDelta, Transform,
+    Result, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audio::timed;
 use super::settings::FrameRate;
-use super::timing::{DecodingTimes, PieceTimes};
+use super::timing::{PictureTimes, PieceTimes, frame_duration};
 use crate::av1::{
     Av1CodecConfigurationRecord, Obu, ObuType, Obus, SequenceHeader, TEMPORAL_DELIMITER, TemporalUnitSplitter,
     is_key_frame,
 };
 use crate::error::CodecError;
-
-/// Pictures a second where nobody says.
-const DEFAULT_FRAME_RATE: (u32, u32) = (25, 1);
 
 /// Settings of `av1parse`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -62,8 +59,12 @@ pub fn factory() -> Factory {
 }
 
 fn build(settings: Av1ParseSettings, _: &BuildCx) -> Result<Element> {
-    let parse = Av1Parse {
-        settings,
+    Ok(Element::Transform(transform(&settings)))
+}
+
+pub(crate) fn transform(settings: &Av1ParseSettings) -> Box<dyn Transform> {
+    Box::new(Av1Parse {
+        settings: settings.clone(),
         in_caps: None,
         out_caps: None,
         whole_units: false,
@@ -72,10 +73,9 @@ fn build(settings: Av1ParseSettings, _: &BuildCx) -> Result<Element> {
         splitter: TemporalUnitSplitter::new(),
         offset: 0,
         pieces: PieceTimes::default(),
-        times: DecodingTimes::default(),
+        times: PictureTimes::default(),
         broken: false,
-    };
-    Ok(Element::Transform(Box::new(parse)))
+    })
 }
 
 struct Av1Parse {
@@ -92,7 +92,7 @@ struct Av1Parse {
     /// Stream offset of the temporal unit in the splitter.
     offset: u64,
     pieces: PieceTimes,
-    times: DecodingTimes,
+    times: PictureTimes,
     broken: bool,
 }
 
@@ -220,8 +220,9 @@ impl Av1Parse {
         if obus.iter().all(delimiter) {
             return; // nothing in it
         }
-        let duration = self.duration();
-        self.times.complete(&mut buffer, duration, false);
+        let sent = || self.sequence.as_ref()?.0.frame_rate();
+        let frame = frame_duration(self.settings.framerate, self.in_caps.as_ref(), sent);
+        self.times.complete(&mut buffer, frame, 0, || None);
         buffer.flags.set(BufferFlags::KEYFRAME, is_key_frame(data));
         buffer.flags.set(BufferFlags::DISCONT, buffer.flags.contains(BufferFlags::DISCONT) || self.broken);
         self.broken = false;
@@ -260,17 +261,6 @@ impl Av1Parse {
             }
             Err(error) => out.warn(Error::malformed("the sequence header cannot be read").caused_by(error)),
         }
-    }
-
-    fn duration(&self) -> TimeDelta {
-        let given = self.settings.framerate.map(|rate| (rate.num, rate.den));
-        let from_caps = || {
-            let (num, den) = self.in_caps.as_ref()?.framerate()?;
-            Some((u32::try_from(num).ok()?, u32::try_from(den).ok()?)).filter(|(num, den)| *num > 0 && *den > 0)
-        };
-        let sent = || self.sequence.as_ref()?.0.frame_rate();
-        let (num, den) = given.or_else(from_caps).or_else(sent).unwrap_or(DEFAULT_FRAME_RATE);
-        TimeDelta::from_ticks(den.into(), num)
     }
 
     fn lost(&mut self, reason: &'static str, bytes: usize, offset: Option<u64>, out: &mut Output) {

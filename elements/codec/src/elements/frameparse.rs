@@ -44,14 +44,15 @@ pub fn ac3_factory() -> Factory {
 }
 
 fn build<H: AudioHeader>(_: FrameParseSettings, _: &BuildCx) -> Result<Element> {
-    let parse = FrameParse::<H> {
-        framer: Framer::new(),
-        in_caps: None,
-        out_caps: None,
-        clock: SampleClock::default(),
-        last: None,
-    };
-    Ok(Element::Transform(Box::new(parse)))
+    Ok(Element::Transform(Box::new(FrameParse::<H>::new())))
+}
+
+pub(crate) fn mpegaudio_transform() -> Box<dyn Transform> {
+    Box::new(FrameParse::<MpegAudioHeader>::new())
+}
+
+pub(crate) fn ac3_transform() -> Box<dyn Transform> {
+    Box::new(FrameParse::<Ac3Header>::new())
 }
 
 /// A frame header that says what a player must know.
@@ -155,6 +156,10 @@ struct FrameParse<H> {
 }
 
 impl<H: AudioHeader> FrameParse<H> {
+    fn new() -> Self {
+        Self { framer: Framer::new(), in_caps: None, out_caps: None, clock: SampleClock::default(), last: None }
+    }
+
     fn caps(&mut self, caps: Caps, out: &mut Output) -> Result<()> {
         if self.in_caps.as_ref() == Some(&caps) {
             return Ok(());

@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 use millstream_core::caps::{field, media};
-use millstream_core::{BuildCx, Caps, Element, Factory, PadTemplate, Result};
+use millstream_core::{BuildCx, Caps, CapsSet, Element, Factory, PadTemplate, Result, Transform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::nal::{NalCodec, NalKind, NalParse, Options};
+use super::nal::{DETAILS, NalCodec, NalKind, NalParse, Options};
 use super::settings::FrameRate;
+use super::timing::PictureOrder;
 use crate::error::CodecError;
 use crate::h264::{
-    AccessUnitDetector, AvcDecoderConfigurationRecord, KeyFrameRule, NalType, ParameterSets, Sps, recovery_point,
+    AccessUnitDetector, AvcDecoderConfigurationRecord, KeyFrameRule, NalType, ParameterSets, PicOrder, SliceHeader,
+    Sps, recovery_point,
 };
 use crate::nal::LengthSize;
 use crate::video::Change;
@@ -54,18 +56,22 @@ pub fn factory() -> Factory {
     Factory::new("h264parse", "Codec/Parser/Converter/Video", summary, build)
         .pad(PadTemplate::sink("sink", SINK))
         .pad(PadTemplate::src("src", SRC))
-        .details(super::nal::DETAILS)
+        .details(DETAILS)
         .example("filesrc location=tests/fixtures/h264.264 ! h264parse ! video/x-h264,stream-format=avc ! fakesink")
 }
 
 fn build(settings: H264ParseSettings, cx: &BuildCx) -> Result<Element> {
+    Ok(Element::Transform(transform(&settings, super::allowed(cx))))
+}
+
+pub(crate) fn transform(settings: &H264ParseSettings, allowed: CapsSet) -> Box<dyn Transform> {
     let options = Options { config_interval: settings.config_interval.into(), framerate: settings.framerate };
     let rule = match settings.key_frames {
         KeyFrames::Idr => KeyFrameRule::Idr,
         KeyFrames::RecoveryPoint => KeyFrameRule::IdrOrRecoveryPoint,
     };
     let codec = H264 { sets: ParameterSets::new(), rule };
-    Ok(Element::Transform(Box::new(NalParse::new(codec, options, super::allowed(cx)))))
+    Box::new(NalParse::new(codec, options, allowed))
 }
 
 struct H264 {
@@ -131,8 +137,27 @@ impl NalCodec for H264 {
         self.sets.last_sps()?.frame_rate()
     }
 
-    fn reorders(&self) -> bool {
-        self.sets.last_sps().is_none_or(Sps::may_reorder)
+    fn reorder(&self) -> u8 {
+        let Some(sps) = self.sets.last_sps() else { return 0 };
+        // Without a promise there are as many as pictures can be kept for, which an encoder seldom uses up.
+        sps.max_num_reorder_frames().unwrap_or(sps.max_num_ref_frames.max(1))
+    }
+
+    fn order(&self, slice: &Bytes) -> Option<PictureOrder> {
+        let header = SliceHeader::parse(slice, &self.sets).ok()?;
+        let picture = header.picture?;
+        let sps = self.sets.sps(self.sets.pps(header.pps_id)?.sps_id)?;
+        let PicOrder::Lsb { bits } = sps.pic_order else { return None };
+        let anchor = header.nal_ref_idc != 0;
+        // Both fields of a frame have a count, so frames are two apart.
+        Some(PictureOrder {
+            lsb: picture.pic_order_cnt_lsb,
+            bits,
+            restarts: header.idr && !picture.bottom,
+            anchor,
+            step: 2,
+            field: picture.field,
+        })
     }
 }
 

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use millstream_core::caps::{field, media};
-use millstream_core::{BuildCx, Caps, Element, Factory, PadTemplate, Result};
+use millstream_core::{BuildCx, Caps, CapsSet, Element, Factory, PadTemplate, Result, Transform};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::nal::{DETAILS, NalCodec, NalKind, NalParse, Options};
 use super::settings::FrameRate;
+use super::timing::PictureOrder;
 use crate::error::CodecError;
-use crate::h265::{AccessUnitDetector, HevcDecoderConfigurationRecord, NalType, ParameterSets, layer_id};
+use crate::h265::{AccessUnitDetector, HevcDecoderConfigurationRecord, NalType, ParameterSets, SliceHeader, layer_id};
 use crate::nal::LengthSize;
 use crate::video::Change;
 
@@ -44,8 +45,12 @@ pub fn factory() -> Factory {
 }
 
 fn build(settings: H265ParseSettings, cx: &BuildCx) -> Result<Element> {
+    Ok(Element::Transform(transform(&settings, super::allowed(cx))))
+}
+
+pub(crate) fn transform(settings: &H265ParseSettings, allowed: CapsSet) -> Box<dyn Transform> {
     let options = Options { config_interval: settings.config_interval.into(), framerate: settings.framerate };
-    Ok(Element::Transform(Box::new(NalParse::new(H265::default(), options, super::allowed(cx)))))
+    Box::new(NalParse::new(H265::default(), options, allowed))
 }
 
 /// Key frames are the random access pictures of the base layer: IDR, CRA, BLA.
@@ -111,8 +116,24 @@ impl NalCodec for H265 {
         self.sets.last_sps()?.frame_rate()
     }
 
-    fn reorders(&self) -> bool {
-        self.sets.last_sps().is_none_or(|sps| sps.max_num_reorder_pics > 0)
+    fn reorder(&self) -> u8 {
+        self.sets.last_sps().map_or(0, |sps| sps.max_num_reorder_pics)
+    }
+
+    fn order(&self, slice: &Bytes) -> Option<PictureOrder> {
+        let kind = NalType::of(slice)?;
+        let header = SliceHeader::parse(slice, &self.sets).ok()?;
+        // 8.3.1: no leading picture and no sub-layer non-reference picture (even types below 16).
+        let leading = matches!(kind.0, 6..=9);
+        let unreferenced = kind.0 < 16 && kind.0 % 2 == 0;
+        Some(PictureOrder {
+            lsb: header.pic_order_cnt_lsb,
+            bits: header.lsb_bits,
+            restarts: kind.is_idr() || matches!(kind.0, 16..=18),
+            anchor: header.temporal_id == 0 && !leading && !unreferenced,
+            step: 1,
+            field: false,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use millstream_core::{
 use smallvec::SmallVec;
 
 use super::settings::{ConfigInterval, FrameRate};
-use super::timing::{DecodingTimes, PieceTimes};
+use super::timing::{PictureOrder, PictureTimes, PieceTimes, frame_duration};
 use crate::access_unit::{AccessUnit, AccessUnitSplitter, UnitBoundary};
 use crate::error::CodecError;
 use crate::nal::{LengthPrefixed, LengthSize, START_CODE, annex_b, to_length_prefixed};
@@ -18,9 +18,6 @@ use crate::video::Change;
 
 /// NAL units of one access unit: more than eight are rare.
 pub(super) type Nals = SmallVec<[Bytes; 8]>;
-
-/// Pictures a second where nobody says: what raw H.264 files are taken for.
-const DEFAULT_FRAME_RATE: (u32, u32) = (25, 1);
 
 /// What users of both parsers should know.
 pub(super) const DETAILS: &str = "\
@@ -31,7 +28,8 @@ A byte stream gets an access unit delimiter before each access unit and the para
 (`config-interval`), where they are missing. In the other framings parameter sets move to `codec_data`; caps are renewed \
 when they change.\n\n\
 Timestamps pass. Where there are none, decoding times count up from 0 by the frame rate (`framerate`, caps, stream, else \
-25 a second); presentation times are then only given to streams that cannot reorder pictures. An access unit whose NAL \
+25 a second), and presentation times follow from the picture order counts: right for constant frame rates, late by as many \
+frames as the stream may reorder, and missing where the count cannot be read (H.264 picture order count type 1). An access unit whose NAL \
 unit lengths do not add up, and pictures before the first parameter sets, are dropped and counted.";
 
 /// What a NAL unit is to a parser.
@@ -82,8 +80,10 @@ pub(super) trait NalCodec: Send + 'static {
     fn describe(&self, caps: Caps) -> Caps;
     /// Pictures a second.
     fn frame_rate(&self) -> Option<(u32, u32)>;
-    /// Pictures may be shown in another order than they are decoded in.
-    fn reorders(&self) -> bool;
+    /// How many frames may be decoded between a frame and its output.
+    fn reorder(&self) -> u8;
+    /// Where the picture that this slice begins stands in the order of output.
+    fn order(&self, slice: &Bytes) -> Option<PictureOrder>;
 }
 
 /// What the user set.
@@ -134,7 +134,7 @@ pub(super) struct NalParse<C: NalCodec> {
     splitter: AccessUnitSplitter<C::Boundary>,
     dropped_by_splitter: u64,
     pieces: PieceTimes,
-    times: DecodingTimes,
+    times: PictureTimes,
     /// The parameter sets as a byte stream, made when first needed.
     set_bytes: Option<Bytes>,
     sets_sent: Option<Time>,
@@ -161,7 +161,7 @@ impl<C: NalCodec> NalParse<C> {
             splitter: AccessUnitSplitter::default(),
             dropped_by_splitter: 0,
             pieces: PieceTimes::default(),
-            times: DecodingTimes::default(),
+            times: PictureTimes::default(),
             set_bytes: None,
             sets_sent: None,
             seen: 0,
@@ -271,17 +271,6 @@ impl<C: NalCodec> NalParse<C> {
             self.out_caps = Some(caps.clone());
             out.caps(PadId::FIRST, caps);
         }
-    }
-
-    fn frame_duration(&self) -> TimeDelta {
-        let given = self.options.framerate.map(|rate| (rate.num, rate.den));
-        let from_caps = || {
-            let (num, den) = self.in_caps.as_ref()?.framerate()?;
-            Some((u32::try_from(num).ok()?, u32::try_from(den).ok()?)).filter(|(num, den)| *num > 0 && *den > 0)
-        };
-        let rate = given.or_else(from_caps).or_else(|| self.codec.frame_rate());
-        let (num, den) = rate.unwrap_or(DEFAULT_FRAME_RATE);
-        TimeDelta::from_ticks(den.into(), num)
     }
 
     fn buffer(&mut self, buffer: Box<Buffer>, out: &mut Output) {
@@ -426,8 +415,9 @@ impl<C: NalCodec> NalParse<C> {
             let bytes = nals.iter().map(Bytes::len).sum();
             return self.drop_unit("picture before the parameter sets", bytes, buffer.offset, out);
         }
-        let duration = self.frame_duration();
-        self.times.complete(&mut buffer, duration, self.codec.reorders());
+        let codec = &self.codec;
+        let frame = frame_duration(self.options.framerate, self.in_caps.as_ref(), || codec.frame_rate());
+        self.times.complete(&mut buffer, frame, codec.reorder(), || nals.iter().find_map(|nal| codec.order(nal)));
         buffer.flags.set(BufferFlags::KEYFRAME, found.key);
         buffer.flags.set(BufferFlags::DISCONT, buffer.flags.contains(BufferFlags::DISCONT) || self.broken);
         self.broken = false;

@@ -32,7 +32,11 @@ pub fn factory() -> Factory {
 }
 
 fn build(_: OpusParseSettings, _: &BuildCx) -> Result<Element> {
-    Ok(Element::Transform(Box::new(OpusParse::default())))
+    Ok(Element::Transform(transform()))
+}
+
+pub(crate) fn transform() -> Box<dyn Transform> {
+    Box::new(OpusParse::default())
 }
 
 #[derive(Default)]

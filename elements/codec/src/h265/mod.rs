@@ -11,6 +11,7 @@ mod access_unit;
 mod hvcc;
 mod parameter_sets;
 mod profile;
+mod slice;
 mod sps;
 mod vui;
 
@@ -18,8 +19,9 @@ use bytes::Bytes;
 
 pub use access_unit::{AccessUnitDetector, AccessUnitSplitter};
 pub use hvcc::{HevcDecoderConfigurationRecord, MAX_HVCC_ARRAYS, NalArray};
-pub use parameter_sets::{MAX_PPS_ID, MAX_VPS_ID, ParameterSets};
+pub use parameter_sets::{MAX_PPS_ID, MAX_VPS_ID, ParameterSets, Pps};
 pub use profile::{ProfileTierLevel, codec_string};
+pub use slice::SliceHeader;
 pub use sps::{MAX_PICTURE_SIDE, MAX_SHORT_TERM_SETS, MAX_SPS_ID, MAX_SUB_LAYERS, Sps};
 pub use vui::{Timing, Vui};
 

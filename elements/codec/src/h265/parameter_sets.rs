@@ -14,15 +14,26 @@ pub const MAX_VPS_ID: u8 = 15;
 /// The largest `pps_pic_parameter_set_id` (H.265 7.4.3.3.1).
 pub const MAX_PPS_ID: u8 = 63;
 
-/// Bytes of a PPS that hold its two ids.
-const PPS_ID_BYTES: usize = 16;
+/// Bytes of a PPS that hold the fields of [`Pps`].
+const PPS_HEAD_BYTES: usize = 16;
+
+/// The beginning of a picture parameter set (H.265 7.3.2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pps {
+    /// `pps_seq_parameter_set_id`.
+    pub sps_id: u8,
+    /// `output_flag_present_flag`.
+    pub output_flag_present: bool,
+    /// `num_extra_slice_header_bits`.
+    pub extra_slice_header_bits: u8,
+}
 
 /// A store of VPS, SPS and PPS of the base layer by id. The ids bound its size: 16, 16 and 64 entries.
 #[derive(Debug, Clone, Default)]
 pub struct ParameterSets {
     vps: BTreeMap<u8, Bytes>,
     sps: BTreeMap<u8, (Bytes, Sps)>,
-    pps: BTreeMap<u8, (Bytes, u8)>,
+    pps: BTreeMap<u8, (Bytes, Pps)>,
     last_sps: Option<u8>,
 }
 
@@ -67,6 +78,12 @@ impl ParameterSets {
         self.sps.get(&id).map(|(_, sps)| sps)
     }
 
+    /// The PPS with this id.
+    #[must_use]
+    pub fn pps(&self, id: u8) -> Option<&Pps> {
+        self.pps.get(&id).map(|(_, pps)| pps)
+    }
+
     /// The SPS that was stored or repeated last.
     #[must_use]
     pub fn last_sps(&self) -> Option<&Sps> {
@@ -96,7 +113,7 @@ impl ParameterSets {
     /// True when there is a PPS whose SPS and VPS are here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let sps_of = |pps: &(Bytes, u8)| self.sps(pps.1).map(|sps| sps.vps_id);
+        let sps_of = |(_, pps): &(Bytes, Pps)| self.sps(pps.sps_id).map(|sps| sps.vps_id);
         self.pps.values().filter_map(sps_of).any(|vps| self.vps.contains_key(&vps))
     }
 
@@ -129,14 +146,16 @@ impl ParameterSets {
     }
 
     fn insert_pps(&mut self, nal: &Bytes) -> Result<Change, CodecError> {
-        let rbsp = unescape(nal.get(..PPS_ID_BYTES).unwrap_or(nal));
+        let rbsp = unescape(nal.get(..PPS_HEAD_BYTES).unwrap_or(nal));
         let mut reader = BitReader::new("H.265 PPS", &rbsp);
         reader.skip(16)?;
         let id = reader.ue_u8(MAX_PPS_ID, "pps_pic_parameter_set_id")?;
         let sps_id = reader.ue_u8(MAX_SPS_ID, "pps_seq_parameter_set_id")?;
+        reader.skip(1)?; // dependent_slice_segments_enabled_flag
+        let pps = Pps { sps_id, output_flag_present: reader.flag()?, extra_slice_header_bits: reader.u8(3)? };
         if self.pps.get(&id).is_some_and(|(known, _)| known == nal) {
             return Ok(Change::Same);
         }
-        Ok(Change::of(self.pps.insert(id, (nal.clone(), sps_id)).is_some()))
+        Ok(Change::of(self.pps.insert(id, (nal.clone(), pps)).is_some()))
     }
 }

@@ -33,6 +33,8 @@ pub struct Sps {
     pub profile: ProfileTierLevel,
     /// `chroma_format_idc`: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
     pub chroma_format_idc: u8,
+    /// `separate_colour_plane_flag`.
+    pub separate_colour_planes: bool,
     /// `pic_width_in_luma_samples`.
     pub coded_width: u32,
     /// `pic_height_in_luma_samples`.
@@ -43,6 +45,8 @@ pub struct Sps {
     pub bit_depth_luma: u8,
     /// Bits of a chroma sample.
     pub bit_depth_chroma: u8,
+    /// Bits of `slice_pic_order_cnt_lsb` in slice headers, 4 to 16.
+    pub lsb_bits: u8,
     /// `sps_max_num_reorder_pics` of the highest sub-layer.
     pub max_num_reorder_pics: u8,
     /// Usability information, when sent and readable.
@@ -72,9 +76,7 @@ impl Sps {
         let profile = ProfileTierLevel::read(&mut reader, max_sub_layers - 1)?;
         let id = reader.ue_u8(MAX_SPS_ID, "sps_seq_parameter_set_id")?;
         let chroma_format_idc = reader.ue_u8(3, "chroma_format_idc")?;
-        if chroma_format_idc == 3 {
-            reader.skip(1)?; // separate_colour_plane_flag
-        }
+        let separate_colour_planes = chroma_format_idc == 3 && reader.flag()?;
         let coded_width = reader.ue_max(MAX_PICTURE_SIDE, "pic_width_in_luma_samples")?;
         let coded_height = reader.ue_max(MAX_PICTURE_SIDE, "pic_height_in_luma_samples")?;
         let window = read_window(&mut reader, chroma_format_idc, coded_width, coded_height)?;
@@ -90,11 +92,13 @@ impl Sps {
             temporal_id_nesting,
             profile,
             chroma_format_idc,
+            separate_colour_planes,
             coded_width,
             coded_height,
             window,
             bit_depth_luma,
             bit_depth_chroma,
+            lsb_bits,
             max_num_reorder_pics,
             vui,
         })

@@ -1,6 +1,8 @@
 //! Test media beside the workspace, and what the manifest says of them.
 #![allow(dead_code, clippy::print_stdout, reason = "each test binary uses a part; the notice is for people")]
 
+pub(crate) mod parser;
+
 use std::path::PathBuf;
 
 /// The media folder: `MILLSTREAM_MEDIA`, or `../shared/media` beside an enclosing folder of this crate.
