@@ -6,8 +6,8 @@
 //! | `millstream-flv` | `flvdemux`, `flvmux` |
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
 //! | `millstream-io` | `filesrc`, `filesink` |
-//! | `millstream-ts` | `tsmux` |
 //! | `millstream-hls` | `hlssink` |
+//! | `millstream-ts` | `tsdemux`, `tsmux` |
 
 use millstream_core::Registry;
 
@@ -42,6 +42,8 @@ mod tests {
             "hlssink",
             "h264parse",
             "aacparse",
+            "tsdemux",
+            "tsmux",
         ] {
             assert!(registry.get(name).is_some(), "{name}");
         }

@@ -35,6 +35,10 @@ pub enum AmfErrorKind {
         /// How many there are.
         known: usize,
     },
+    /// A reference in a message that holds objects of both formats, which count them apart: once the message is a [`Value`](crate::Value),
+    /// nothing says any longer which count is meant.
+    #[error("reference {0} in a message with objects of both AMF0 and AMF3")]
+    MixedReference(u32),
     /// An object whose class serialises itself.
     #[error("externalizable class \"{0}\", whose bytes only that class can read")]
     Externalizable(String),

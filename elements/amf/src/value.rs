@@ -212,6 +212,14 @@ impl Value {
         named || listed || matches!(self, Self::Dictionary(dictionary) if !dictionary.entries.is_empty())
     }
 
+    /// Whether AMF0 has no such value and writes it as AMF3.
+    pub(crate) fn is_amf3_only(&self) -> bool {
+        matches!(
+            self,
+            Self::Array(_) | Self::ByteArray(_) | Self::Vector(_) | Self::ObjectVector(_) | Self::Dictionary(_)
+        )
+    }
+
     /// The compound value that a [`Value::Reference`] inside one of `roots` means, as AMF0 counts: objects and arrays in the
     /// order in which they began. Values are not copied into the place of their references, as these may form cycles.
     pub fn find_reference(roots: &[Self], index: u32) -> Option<&Self> {

@@ -127,3 +127,23 @@ proptest! {
         prop_assert_eq!(values[0].get("x"), Some(&value));
     }
 }
+
+/// Found by fuzzing: references of AMF3 that became references of AMF0 meant other objects, or none.
+#[test]
+fn rtmp_m10_references_of_both_formats_do_not_mix() {
+    use millstream_amf::AmfErrorKind::MixedReference;
+    let kind = |wire: &[u8]| amf0::read_all(wire).map_err(|error| error.kind);
+    // An AMF3 object {a: date, b: the same date}: an AMF0 object has no such reference.
+    let object = b"\x11\x0a\x0b\x01\x03a\x08\x01\0\0\0\0\0\0\0\0\x03b\x08\x02\x01";
+    assert_eq!(kind(object), Err(MixedReference(1)));
+    // An AMF3 object, an AMF0 object, and an AMF0 reference to the first AMF0 object.
+    let behind = b"\x11\x0a\x0b\x01\x01\x03\0\0\x09\x07\0\0";
+    assert_eq!(kind(behind), Err(MixedReference(0)));
+    // An AMF3 array is written as AMF3 again, and keeps its references.
+    let array = b"\x11\x09\x05\x01\x08\x01\0\0\0\0\0\0\0\0\x08\x02";
+    let values = amf0::read_all(array).unwrap();
+    let mut wire = Vec::new();
+    values.iter().for_each(|value| amf0::write(value, &mut wire));
+    assert_eq!(amf0::read_all(&wire).unwrap(), values);
+    assert!(matches!(&values[0], Value::Array(array) if array.dense[1] == Value::Reference(1)));
+}

@@ -7,9 +7,11 @@
 //! | `demux/timeline.rs` | timestamps of all tracks on one timeline |
 //! | `demux/streams.rs` | when it is known which tracks there are |
 //! | `demux/facts.rs` | what `onMetaData` says, as tags, progress and a seek index |
+//! | `demux/script.rs` | script data as a stream of its own |
 //! | `demux/sniff.rs` | what a stream that is not FLV looks like |
 
 mod facts;
+mod script;
 mod sniff;
 mod streams;
 mod timeline;
@@ -17,21 +19,20 @@ mod track;
 
 use bytes::Bytes;
 use millstream_core::caps::media;
-use millstream_core::item::{Custom, Gap, SeekTo, SegmentFormat};
+use millstream_core::item::{Custom, SeekTo, SegmentFormat};
+use millstream_core::registry::LinkedPad;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{
-    Buffer, BufferFlags, BuildCx, Caps, Element, Error, Factory, Flow, Item, Output, PadId, PadTemplate, Request,
-    Result, Segment, StreamInfo, Time, TimeDelta, Transform,
+    Buffer, BufferFlags, BuildCx, Element, Error, Factory, Flow, Item, Output, PadId, PadTemplate, Request, Result,
+    Segment, StreamInfo, Time, TimeDelta, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::caps::{AUDIO_SRC_CAPS, VIDEO_SRC_CAPS};
-use crate::wire::{
-    BodyError, DropReason, FlvError, FlvReader, MetaData, PacketKind, Tag, TagKind, parse_audio, parse_script,
-    parse_video,
-};
+use crate::wire::{BodyError, DropReason, FlvError, FlvReader, PacketKind, Tag, TagKind, parse_audio, parse_video};
 use facts::Facts;
+use script::Script;
 use streams::Streams;
 use timeline::Timeline;
 use track::{Codec, Ready, Track, Tracks};
@@ -41,8 +42,6 @@ pub(crate) use track::{Medium, parse_pad};
 const SCRIPT_PAD: &str = "script";
 /// Tags handled in one call: enough that the call costs nothing, few enough that little waits downstream.
 const TAGS_A_CALL: usize = 64;
-/// A script pad says at least this often how far it is, so that a muxer does not wait for it.
-const SCRIPT_GAP_MS: i64 = 500;
 /// Warnings about tags that cannot be read, before they are only counted.
 const MAX_BODY_WARNINGS: u32 = 4;
 /// Media time from which on a step forward is a jump: what ffmpeg takes for one.
@@ -112,18 +111,7 @@ is waited for any longer, and a track that starts later comes alive then.
 - Timestamps that jump (a publisher that starts anew, a pause of hours) are closed unless `timestamps=original`.";
 
 fn build(settings: FlvDemuxSettings, cx: &BuildCx) -> Result<Element> {
-    let max_gap_ms = Time::from_nanos(settings.max_gap.as_nanos()).millis().max(0);
-    Ok(Element::Transform(Box::new(FlvDemux {
-        reader: FlvReader::new(),
-        input: Input::default(),
-        tracks: Tracks::of_pads(cx)?,
-        script: cx.src(SCRIPT_PAD).map(|pad| Script { pad, started: false, told_ms: 0 }),
-        streams: Streams::default(),
-        timeline: Timeline::new(settings.timestamps == Timestamps::Continuous, max_gap_ms),
-        segment: None,
-        facts: Facts::default(),
-        body_warnings: 0,
-    })))
+    Ok(Element::Transform(Box::new(FlvDemux::new(&settings, &cx.srcs)?)))
 }
 
 /// Where the bytes come from.
@@ -141,15 +129,8 @@ struct Input {
     ended: bool,
 }
 
-/// The pad of script data.
-struct Script {
-    pad: PadId,
-    started: bool,
-    /// What its last item said.
-    told_ms: i64,
-}
-
-struct FlvDemux {
+/// The element.
+pub(crate) struct FlvDemux {
     reader: FlvReader,
     input: Input,
     tracks: Tracks,
@@ -225,6 +206,23 @@ impl Transform for FlvDemux {
 }
 
 impl FlvDemux {
+    /// A demuxer whose source pads are these.
+    pub(crate) fn new(settings: &FlvDemuxSettings, srcs: &[LinkedPad]) -> Result<Self> {
+        let max_gap_ms = Time::from_nanos(settings.max_gap.as_nanos()).millis().max(0);
+        let script = srcs.iter().find(|pad| pad.name == SCRIPT_PAD);
+        Ok(Self {
+            reader: FlvReader::new(),
+            input: Input::default(),
+            tracks: Tracks::of_pads(srcs)?,
+            script: script.map(|pad| Script { pad: pad.id, started: false, told_ms: 0 }),
+            streams: Streams::default(),
+            timeline: Timeline::new(settings.timestamps == Timestamps::Continuous, max_gap_ms),
+            segment: None,
+            facts: Facts::default(),
+            body_warnings: 0,
+        })
+    }
+
     /// Takes bytes of the input.
     fn push(&mut self, buffer: Buffer, out: &mut Output) -> Result<()> {
         let offset = buffer.offset.unwrap_or(self.input.offset);
@@ -395,8 +393,12 @@ impl FlvDemux {
     #[cold]
     fn config(&mut self, index: usize, codec: Codec, config: &Bytes, at: At, out: &mut Output) {
         let Some(track) = self.tracks.0.get_mut(index) else { return };
-        if config.is_empty() && !matches!(codec, Codec::Audio(crate::wire::AudioCodec::Opus, _)) {
+        if config.is_empty() && codec.needs_config() {
             return out.dropped("empty sequence header", at.bytes as u64, Some(at.offset));
+        }
+        if config.is_empty() {
+            // Says nothing that the frames do not: AV1 by ffmpeg's early enhanced writer, Opus by the standard.
+            return;
         }
         if track.configure(codec, config) {
             self.announce(index, out);
@@ -411,11 +413,10 @@ impl FlvDemux {
             let name = track.name();
             return out.warn(Error::unsupported(format!("{name}: device-specific sound has no name outside Flash")));
         };
-        let first = track.caps.is_none() && !track.has_segment;
         if track.caps.as_ref() != Some(&caps) {
             track.caps = Some(caps.clone());
             if let Some(pad) = track.pad {
-                if first {
+                if !std::mem::replace(&mut track.started, true) {
                     let info = StreamInfo { id: track.name(), language: None };
                     out.push(pad, Item::StreamStart(info.into()));
                 }
@@ -491,55 +492,6 @@ impl FlvDemux {
     fn event(&mut self, index: usize, name: &str, data: Bytes, out: &mut Output) {
         if let Some(Track { pad: Some(pad), caps: Some(_), .. }) = self.tracks.0.get(index) {
             out.push(*pad, Item::Custom(Custom { name: name.to_owned(), data }.into()));
-        }
-    }
-
-    #[cold]
-    fn script(&mut self, tag: &Tag, at: At, out: &mut Output) {
-        let Ok(script) = parse_script(tag.kind, &tag.body) else {
-            return out.dropped("script tag that cannot be read", at.bytes as u64, Some(at.offset));
-        };
-        if let Some(data) = MetaData::from_script(&script) {
-            let now = self.timeline.newest().unwrap_or_default();
-            self.facts.learn(data, now, out);
-            for track in self.tracks.0.iter().filter(|track| track.has_segment) {
-                if let Some(pad) = track.pad {
-                    out.push(pad, Item::Tags(self.facts.tags()));
-                }
-            }
-            return self.check_complete(out);
-        }
-        let time_ms = self.timeline.glance(at.timestamp);
-        let Some(pad) = self.script_at(time_ms, out) else { return };
-        let time = Some(Time::from_millis(time_ms));
-        // AMF3 script data differs by a zero byte in front (Enhanced RTMP v2, "Enabling AMF3 in FLV").
-        let zero = usize::from(tag.kind == TagKind::ScriptAmf3 && tag.body.first() == Some(&0));
-        let flags = BufferFlags::KEYFRAME;
-        let buffer = Buffer { offset: Some(at.offset), flags, ..Buffer::new(tag.body.slice(zero..)) };
-        out.buffer(pad, buffer.with_times(time, time));
-    }
-
-    /// Starts the script stream if need be.
-    fn script_at(&mut self, time_ms: i64, out: &mut Output) -> Option<PadId> {
-        let script = self.script.as_mut()?;
-        if !std::mem::replace(&mut script.started, true) {
-            let info = StreamInfo { id: SCRIPT_PAD.to_owned(), language: None };
-            out.push(script.pad, Item::StreamStart(info.into()));
-            out.caps(script.pad, Caps::new(media::FLV_SCRIPT));
-            let segment = self.segment.get_or_insert_with(|| Segment::time(Time::from_millis(time_ms)));
-            out.push(script.pad, Item::Segment(segment.clone().into()));
-        }
-        script.told_ms = time_ms;
-        Some(script.pad)
-    }
-
-    /// Says that there is no script data up to here.
-    #[cold]
-    fn script_gap(&mut self, now_ms: i64, out: &mut Output) {
-        let Some(script) = self.script.as_mut().filter(|script| script.started) else { return };
-        if now_ms.saturating_sub(script.told_ms) >= SCRIPT_GAP_MS {
-            script.told_ms = now_ms;
-            out.push(script.pad, Item::Gap(Box::new(Gap { start: Time::from_millis(now_ms), duration: None })));
         }
     }
 

@@ -11,6 +11,8 @@
 
 mod caps;
 pub mod demux;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod mux;
 pub mod wire;
 

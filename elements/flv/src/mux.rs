@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_core::caps::media;
 use millstream_core::inbox::PadState;
+use millstream_core::registry::LinkedPad;
 use millstream_core::settings::units::ByteSize;
 use millstream_core::{
     Aggregate, Buffer, BufferFlags, BuildCx, Caps, Element, Error, Factory, Inbox, Item, Need, Output, PadId, PadSet,
@@ -141,29 +142,7 @@ at the end; otherwise, and with `streamable=true`, they are left out.
 
 fn build(settings: FlvMuxSettings, cx: &BuildCx) -> Result<Element> {
     let random_write = cx.srcs.first().is_some_and(|pad| pad.random_write);
-    let batch = settings.batch.unwrap_or(ByteSize(if random_write { FILE_BATCH } else { 0 })).0.min(MAX_BATCH);
-    let rewrites = random_write && !settings.streamable;
-    let index = if rewrites { settings.index.min(MAX_INDEX) as usize } else { 0 };
-    Ok(Element::Aggregate(Box::new(FlvMux {
-        form: settings.headers.form(),
-        nanos: settings.nanoseconds,
-        keep: settings.timestamps == MuxTimestamps::Keep,
-        streamable: settings.streamable,
-        rewrites,
-        random_write,
-        tracks: Track::of_pads(cx)?,
-        writer: FlvWriter::new(),
-        batch: Batch::new(batch as usize),
-        scratch: Vec::with_capacity(64),
-        head: None,
-        index: KeyframeIndex::new(index),
-        index_entries: index,
-        known: Known::default(),
-        shift: None,
-        first_ms: None,
-        end_ms: 0,
-        sent: 0,
-    })))
+    Ok(Element::Aggregate(Box::new(FlvMux::new(&settings, &cx.sinks, random_write)?)))
 }
 
 /// What was written at the start of the file.
@@ -174,7 +153,8 @@ struct Head {
     slot: Option<MetaDataSlot>,
 }
 
-struct FlvMux {
+/// The element.
+pub(crate) struct FlvMux {
     form: HeaderForm,
     nanos: bool,
     keep: bool,
@@ -243,6 +223,33 @@ impl Aggregate for FlvMux {
 }
 
 impl FlvMux {
+    /// A muxer whose sink pads are these; its output can be rewritten or not.
+    pub(crate) fn new(settings: &FlvMuxSettings, sinks: &[LinkedPad], random_write: bool) -> Result<Self> {
+        let batch = settings.batch.unwrap_or(ByteSize(if random_write { FILE_BATCH } else { 0 })).0.min(MAX_BATCH);
+        let rewrites = random_write && !settings.streamable;
+        let index = if rewrites { settings.index.min(MAX_INDEX) as usize } else { 0 };
+        Ok(Self {
+            form: settings.headers.form(),
+            nanos: settings.nanoseconds,
+            keep: settings.timestamps == MuxTimestamps::Keep,
+            streamable: settings.streamable,
+            rewrites,
+            random_write,
+            tracks: Track::of_pads(sinks)?,
+            writer: FlvWriter::new(),
+            batch: Batch::new(batch as usize),
+            scratch: Vec::with_capacity(64),
+            head: None,
+            index: KeyframeIndex::new(index),
+            index_entries: index,
+            known: Known::default(),
+            shift: None,
+            first_ms: None,
+            end_ms: 0,
+            sent: 0,
+        })
+    }
+
     /// As [`Inbox::pick`], by running time: the pads may be on different segments.
     #[inline]
     fn choose(&self, inbox: &Inbox) -> Choice {

@@ -26,4 +26,4 @@ pub mod psi;
 pub mod scte35;
 pub mod timestamp;
 
-pub use elements::{TsMuxSettings, register};
+pub use elements::{TsDemuxSettings, TsMuxSettings, register};

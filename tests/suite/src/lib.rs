@@ -1,4 +1,5 @@
-//! What the tests of the whole project share; at the root of the crate: the command line as a child process, and its output. The tests themselves are in `tests/`:
+//! What the tests of the whole project share; at the root of the crate: the command line as a child process, and its
+//! output. The tests themselves are in `tests/`:
 //!
 //! | test | proves |
 //! | --- | --- |

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use millstream_core::env::BoxFuture;
 use millstream_core::{Buffer, Caps, Error, Fs, Item, Message, MessageKind, Registry, Result, TimeDelta};
 use millstream_graph::{Graph, load_launch};
-use millstream_runtime::{DropCount, LinkReport, Pipeline, Runtime};
+use millstream_runtime::{DropCount, LinkReport, Runtime};
 use millstream_testkit::MemFs;
 
 use crate::elements::{Collected, registry};
@@ -66,19 +67,24 @@ pub fn run(graph: &Graph, fs: Arc<dyn Fs>, seed: u64) -> Result<Outcome, String>
     let mut bus = pipeline.bus();
     let deadline = runtime.env().clock.now() + PATIENCE;
     let result = runtime.block_on(async {
-        let mut alarm = runtime.env().clock.sleep_until(deadline);
-        let mut wait = pin!(pipeline.wait());
-        poll_fn(|cx| match wait.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => alarm.as_mut().poll(cx).map(|()| None),
-        })
-        .await
+        let alarm = runtime.env().clock.sleep_until(deadline);
+        race(pipeline.wait(), alarm).await
     });
     let links = pipeline.links();
     let Some(result) = result else { return Err(format!("the pipeline hangs: {}", levels(&links))) };
     let messages = std::iter::from_fn(|| bus.as_mut()?.try_next()).collect();
     let items = collectors.into_iter().map(|(name, collected)| (name, collected.take())).collect();
     Ok(Outcome { result, items, drops: pipeline.drops(), links, messages })
+}
+
+/// The result of a future, or `None` when the alarm comes first.
+pub async fn race<T>(future: impl Future<Output = T>, alarm: BoxFuture<'static, ()>) -> Option<T> {
+    let (mut future, mut alarm) = (pin!(future), alarm);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => alarm.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 fn levels(links: &[LinkReport]) -> String {
@@ -149,14 +155,6 @@ pub fn bytes_of<'a>(buffers: impl IntoIterator<Item = &'a Buffer>) -> Bytes {
         buffer.payload.slices().iter().for_each(|slice| all.extend_from_slice(slice));
     }
     all.into()
-}
-
-/// A pipeline and the runtime under it, for tests that look while it runs.
-pub struct Running {
-    /// The pipeline; before the runtime, so that it goes first.
-    pub pipeline: Pipeline,
-    /// Its runtime.
-    pub runtime: Runtime,
 }
 
 fn as_buffer(item: &Item) -> Option<&Buffer> {

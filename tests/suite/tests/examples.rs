@@ -16,7 +16,7 @@ fn every_example_runs() {
         .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
         .collect();
     names.sort();
-    assert!(names.len() >= 5, "{names:?}");
+    assert!(names.len() >= 6, "{names:?}");
     for name in names {
         let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
         assert!(program.is_file(), "{name} is not built: `cargo build --package millstream --examples`");

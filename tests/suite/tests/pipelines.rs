@@ -117,11 +117,27 @@ fn flv_to_flv_writes_duration_and_index() {
 }
 
 #[test]
+fn ts_to_flv() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    ship("ts-to-flv", &[("output", &out)]);
+    assert_eq!(counts(&out), FIXTURE);
+}
+
+#[test]
 fn ts_to_hls() {
     let dir = dir();
     ship("ts-to-hls", &[("output", dir.path())]);
     let (segments, _) = playlist(dir.path());
     assert_eq!(pictures(dir.path(), &segments), FIXTURE.0);
+}
+
+#[test]
+fn ts_repair() {
+    let dir = dir();
+    let out = dir.path().join("out.ts");
+    ship("ts-repair", &[("output", &out)]);
+    assert_eq!(counts(&out), FIXTURE);
 }
 
 #[test]

@@ -15,12 +15,14 @@ pub struct Reader<'a> {
     source: Source<'a>,
     missing_end: bool,
     compounds: u32,
+    /// A value in AMF3 had objects in it, which the references of AMF0 do not count.
+    mixed: bool,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of a data or command message, or of script data.
     pub fn new(data: &'a [u8]) -> Self {
-        Self { source: Source::new(data), missing_end: false, compounds: 0 }
+        Self { source: Source::new(data), missing_end: false, compounds: 0, mixed: false }
     }
 
     /// A reader of a message of an AMF3 type (15, 16, 17), which begins with the format selector 0; the values behind it are
@@ -165,6 +167,9 @@ impl<'a> Reader<'a> {
 
     fn reference(&mut self) -> Result<Value, AmfError> {
         let index = u32::from(self.source.u16("reference")?);
+        if self.mixed {
+            return self.source.error(AmfErrorKind::MixedReference(index));
+        }
         if index >= self.compounds {
             let known = self.compounds as usize;
             return self.source.error(AmfErrorKind::Reference { what: "objects", index, known });
@@ -178,7 +183,12 @@ impl<'a> Reader<'a> {
         let offset = self.source.at();
         let value = nested.read().map_err(|error| AmfError { offset: error.offset.saturating_add(offset), ..error })?;
         self.source.resume(nested.source());
-        Ok(value)
+        self.mixed |= nested.objects() > 0;
+        match nested.last_reference() {
+            // Written again it would be an AMF0 object, where the index means another one.
+            Some(index) if !value.is_amf3_only() => self.source.error(AmfErrorKind::MixedReference(index)),
+            _ => Ok(value),
+        }
     }
 }
 

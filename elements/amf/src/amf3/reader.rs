@@ -16,6 +16,7 @@ pub struct Reader<'a> {
     strings: Vec<Rc<str>>,
     traits: Vec<Rc<Traits>>,
     objects: u32,
+    last_reference: Option<u32>,
 }
 
 /// The shape of a class (AMF 3, 3.12).
@@ -41,11 +42,21 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn with_source(source: Source<'a>) -> Self {
-        Self { source, strings: Vec::new(), traits: Vec::new(), objects: 0 }
+        Self { source, strings: Vec::new(), traits: Vec::new(), objects: 0, last_reference: None }
     }
 
     pub(crate) fn source(&self) -> &Source<'a> {
         &self.source
+    }
+
+    /// Values so far that a reference could mean.
+    pub(crate) fn objects(&self) -> u32 {
+        self.objects
+    }
+
+    /// The last reference to an object.
+    pub(crate) fn last_reference(&self) -> Option<u32> {
+        self.last_reference
     }
 
     /// The next value. References to objects stay [`Value::Reference`]; their index counts objects, arrays, dates, XML, byte
@@ -134,6 +145,7 @@ impl<'a> Reader<'a> {
         if index >= self.objects {
             return self.wrong_reference("objects", index, self.objects as usize);
         }
+        self.last_reference = Some(index);
         Ok(Head::Seen(Value::Reference(index)))
     }
 

@@ -1,7 +1,8 @@
 //! One track of the input and the pad it feeds.
 
 use bytes::Bytes;
-use millstream_core::{BuildCx, Caps, Error, PadId, Result};
+use millstream_core::registry::LinkedPad;
+use millstream_core::{Caps, Error, PadId, Result};
 
 use super::timeline::Position;
 use crate::caps::{AudioSource, VideoSource, frame_params, frame_size};
@@ -32,7 +33,7 @@ pub(super) enum Codec {
 
 impl Codec {
     /// Frames make no sense without a sequence header.
-    fn needs_config(self) -> bool {
+    pub(super) fn needs_config(self) -> bool {
         match self {
             Self::Video(codec) => matches!(codec, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc),
             Self::Audio(codec, _) => matches!(codec, AudioCodec::Aac | AudioCodec::Flac),
@@ -71,6 +72,8 @@ pub(super) struct Track {
     codec: Option<Codec>,
     config: Option<Bytes>,
     facts: FrameFacts,
+    /// The stream has been announced.
+    pub(super) started: bool,
     /// Caps that were announced.
     pub(super) caps: Option<Caps>,
     /// The timeline has been announced.
@@ -100,6 +103,7 @@ impl Track {
             codec: None,
             config: None,
             facts: FrameFacts::default(),
+            started: false,
             caps: None,
             has_segment: false,
             discont: false,
@@ -171,8 +175,7 @@ impl Track {
                 Some(VideoSource { codec, config, frame_size: self.facts.size, metadata }.caps())
             }
             Codec::Audio(codec, sound) => {
-                // An empty header is legal for Opus, and says nothing.
-                let config = self.config.as_ref().filter(|config| !config.is_empty());
+                let config = self.config.as_ref();
                 AudioSource { codec, sound, config, frame: self.facts.sound }.caps()
             }
         }
@@ -185,9 +188,9 @@ pub(super) struct Tracks(pub(super) Vec<Track>);
 
 impl Tracks {
     /// The tracks of the linked pads.
-    pub(super) fn of_pads(cx: &BuildCx) -> Result<Self> {
+    pub(super) fn of_pads(pads: &[LinkedPad]) -> Result<Self> {
         let mut tracks = Self::default();
-        for pad in cx.srcs.iter().filter(|pad| pad.name != super::SCRIPT_PAD) {
+        for pad in pads.iter().filter(|pad| pad.name != super::SCRIPT_PAD) {
             let (medium, id) = parse_pad(&pad.name)?;
             if tracks.find(medium, id).is_some() {
                 let name = medium.name();

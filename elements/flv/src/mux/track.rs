@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_core::caps::media;
 use millstream_core::item::Segment;
-use millstream_core::{Buffer, BuildCx, Caps, Error, Result, Time};
+use millstream_core::registry::LinkedPad;
+use millstream_core::{Buffer, Caps, Error, Result, Time, TimeDelta};
 
 use crate::caps::{AudioFormat, VideoFormat};
 use crate::demux::{Medium, parse_pad};
@@ -13,6 +14,9 @@ use crate::wire::{HeaderForm, PacketKind, TagKind, VideoCodec, write_audio_heade
 
 /// A longer distance between two frames says nothing about how long the last one lasts.
 const MAX_FRAME_MS: i64 = 1000;
+
+/// Nanoseconds in a millisecond.
+const NANOS_A_MS: i64 = 1_000_000;
 
 /// What a pad is for, by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,9 +87,9 @@ pub(super) struct Track {
 
 impl Track {
     /// The tracks of the linked pads, in their order.
-    pub(super) fn of_pads(cx: &BuildCx) -> Result<Vec<Self>> {
-        let mut tracks: Vec<Self> = Vec::with_capacity(cx.sinks.len());
-        for pad in &cx.sinks {
+    pub(super) fn of_pads(pads: &[LinkedPad]) -> Result<Vec<Self>> {
+        let mut tracks: Vec<Self> = Vec::with_capacity(pads.len());
+        for pad in pads {
             let role = match pad.name.as_str() {
                 "script" => Role::Script,
                 name => parse_pad(name).map(|(medium, id)| Role::Media(medium, id))?,
@@ -152,22 +156,33 @@ impl Track {
 
     /// The times to write for a buffer whose running time is shifted by `shift`; `None` if it has no time at all.
     #[inline]
-    pub(super) fn times(&self, buffer: &Buffer, shift: millstream_core::TimeDelta, nanos: bool) -> Option<Times> {
+    pub(super) fn times(&self, buffer: &Buffer, shift: TimeDelta, nanos: bool) -> Option<Times> {
         let place = |time: Time| self.running_time(time) + shift;
         let last = self.last_ms.map(Time::from_millis);
         let dts = buffer.dts_or_pts().map(place).or(last)?;
         let pts = buffer.pts.map_or(dts, place);
         // A codec whose tags carry no composition time is shown when it is decoded: what counts is the presentation.
         let dts = if self.carries_composition_time() { dts } else { pts };
-        let dts_ms = dts.millis().max(0);
+        let nanos = nanos && self.has_fourcc();
+        // With a nanosecond offset, which is never negative, milliseconds are rounded down.
+        let dts_ms = if nanos { dts.nanos().div_euclid(NANOS_A_MS) } else { dts.millis() }.max(0);
         let (pts_ms, nano_offset) = if nanos {
-            (pts.nanos().div_euclid(1_000_000), pts.nanos().rem_euclid(1_000_000) as u32)
+            (pts.nanos().div_euclid(NANOS_A_MS), pts.nanos().rem_euclid(NANOS_A_MS) as u32)
         } else {
             (pts.millis(), 0)
         };
         let limit = 1 << 23;
         let composition_time_ms = pts_ms.saturating_sub(dts_ms).clamp(-limit, limit - 1) as i32;
         Some(Times { dts_ms, composition_time_ms, nano_offset })
+    }
+
+    /// The codec can have the extended header, and with it a nanosecond offset.
+    fn has_fourcc(&self) -> bool {
+        match &self.format {
+            Some(Format::Video(format)) => format.codec.fourcc().is_some(),
+            Some(Format::Audio(format)) => format.codec.fourcc().is_some(),
+            Some(Format::Script) | None => false,
+        }
     }
 
     fn carries_composition_time(&self) -> bool {

@@ -85,6 +85,11 @@ impl TsDemuxer {
         }
     }
 
+    /// From now on reads one program only, or with `None` all. What is under way of the others is delivered.
+    pub fn select(&mut self, program: Option<u16>) {
+        self.state.select(program, self.framer.offset());
+    }
+
     /// Forgets what is under way, as after a seek: the next bytes are from elsewhere in the stream. Tables and time lines stay; `offset`
     /// is where the next bytes are from.
     pub fn reset(&mut self, offset: u64) {

@@ -52,6 +52,15 @@ impl State {
         this
     }
 
+    /// Follows this program only, or all.
+    pub(super) fn select(&mut self, program: Option<u16>, offset: u64) {
+        if self.settings.program != program {
+            self.settings.program = program;
+            self.tables.select(program);
+            self.rebuild(offset);
+        }
+    }
+
     pub(super) fn programs(&self) -> impl Iterator<Item = &Arc<Program>> {
         self.tables.programs.iter().filter_map(|state| state.known.as_ref().map(|(program, _)| program))
     }

@@ -62,6 +62,13 @@ impl Tables {
         self.gone.clear();
     }
 
+    /// Keeps of the PAT as it stands only this program, or all.
+    pub(super) fn select(&mut self, only: Option<u16>) {
+        if !self.pat_sections.is_empty() && self.pat_sections.iter().all(Option::is_some) {
+            self.apply_pat(only);
+        }
+    }
+
     /// Takes a section of the PAT. Repeats change nothing; a table of several sections counts when it is whole.
     pub(super) fn take_pat(&mut self, bytes: &[u8], only: Option<u16>) -> Result<Change, ParseError> {
         let section = Section::parse(bytes)?;

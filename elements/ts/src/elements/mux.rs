@@ -16,6 +16,9 @@ use crate::packet::PACKET_SIZE;
 use crate::psi::Codec;
 use crate::timestamp::PTS_HZ;
 
+/// A step back in time that is longer is told as a discontinuity.
+const MAX_BACK: TimeDelta = TimeDelta::from_secs(1);
+
 const DETAILS: &str = "\
 Waits until every linked pad has its format, or is absent, and writes the streams in the order of their decoding times. \
 One program; PAT and PMT before each key frame; a stream that comes late or changes its codec gives the PMT a new version.
@@ -65,6 +68,7 @@ fn build(settings: TsMuxSettings, cx: &BuildCx) -> Result<Element> {
         has_video: false,
         started: false,
         segment_due: true,
+        sent: None,
         mark: None,
         waiting_since: None,
         warned_late: false,
@@ -93,6 +97,8 @@ struct TsMux {
     started: bool,
     /// A segment goes out before the next buffer.
     segment_due: bool,
+    /// Decoding time of the last buffer sent.
+    sent: Option<Time>,
     /// The first unit that begins in the block under way.
     mark: Option<Mark>,
     /// Since when the block under way has something in it.
@@ -144,7 +150,7 @@ impl Aggregate for TsMux {
         while self.muxer.take_ready().is_some() {}
         self.muxer.force_psi();
         self.lanes.reset();
-        (self.mark, self.waiting_since, self.segment_due) = (None, None, true);
+        (self.mark, self.waiting_since, self.sent, self.segment_due) = (None, None, None, true);
         Ok(())
     }
 }
@@ -261,7 +267,11 @@ impl TsMux {
         self.begin(out);
         let mut buffer = Buffer::new(block);
         if let Some(mark) = &mut self.mark {
-            (buffer.pts, buffer.dts) = (Some(mark.pts), Some(mark.dts));
+            // Streams that lag a little make no step back in the whole.
+            let dts = self.sent.filter(|sent| *sent > mark.dts && sent.since(mark.dts) < MAX_BACK).unwrap_or(mark.dts);
+            let back = self.sent.replace(dts).is_some_and(|sent| dts < sent);
+            (buffer.pts, buffer.dts) = (Some(mark.pts), Some(dts));
+            buffer.flags.set(BufferFlags::DISCONT, back);
             buffer.flags.set(BufferFlags::KEYFRAME, std::mem::take(&mut mark.key));
         }
         out.buffer(PadId::FIRST, buffer);
