@@ -1,10 +1,9 @@
 //! The clocks of a runtime: real time, and simulated time that jumps to the next deadline whenever nothing can run.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
 use millstream_core::env::BoxFuture;
@@ -45,33 +44,8 @@ pub(crate) struct VirtualClock(Arc<Mutex<Virtual>>);
 struct Virtual {
     now: Time,
     next: u64,
-    sleepers: BinaryHeap<Reverse<Sleeper>>,
-}
-
-struct Sleeper {
-    deadline: Time,
-    order: u64,
-    waker: Waker,
-}
-
-impl PartialEq for Sleeper {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Sleeper {}
-
-impl PartialOrd for Sleeper {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Sleeper {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.deadline, self.order).cmp(&(other.deadline, other.order))
-    }
+    /// Who waits, by deadline and then in order of coming.
+    sleepers: BTreeMap<(Time, u64), Waker>,
 }
 
 /// Wall-clock time at which every simulation begins: 2024-01-01T00:00:00Z.
@@ -83,16 +57,16 @@ impl VirtualClock {
         let mut woken = Vec::new();
         {
             let mut state = self.lock();
-            let Some(Reverse(first)) = state.sleepers.peek() else { return };
-            state.now = state.now.max(first.deadline);
-            while state.sleepers.peek().is_some_and(|Reverse(s)| s.deadline <= state.now) {
-                woken.extend(state.sleepers.pop());
+            let Some((&(first, _), _)) = state.sleepers.first_key_value() else { return };
+            state.now = state.now.max(first);
+            while let Some(entry) = state.sleepers.first_entry().filter(|entry| entry.key().0 <= first) {
+                woken.push(entry.remove());
             }
         }
-        woken.into_iter().for_each(|Reverse(sleeper)| sleeper.waker.wake());
+        woken.into_iter().for_each(Waker::wake);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Virtual> {
+    fn lock(&self) -> MutexGuard<'_, Virtual> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,20 +77,80 @@ impl Clock for VirtualClock {
     }
 
     fn sleep_until(&self, deadline: Time) -> BoxFuture<'static, ()> {
-        let clock = self.clone();
-        Box::pin(poll_fn(move |cx| {
-            let mut state = clock.lock();
-            if state.now >= deadline {
-                return Poll::Ready(());
-            }
-            state.next += 1;
-            let sleeper = Sleeper { deadline, order: state.next, waker: cx.waker().clone() };
-            state.sleepers.push(Reverse(sleeper));
-            Poll::Pending
-        }))
+        Box::pin(Sleep { clock: self.clone(), deadline, order: None })
     }
 
     fn wall(&self) -> Time {
         SIMULATED_EPOCH + self.now().since(Time::ZERO)
+    }
+}
+
+/// Waits for a deadline. Once dropped nobody waits any more: a deadline that wakes nobody would leave the simulation
+/// asleep for ever, because time moves on only when the thread has nothing to do.
+struct Sleep {
+    clock: VirtualClock,
+    deadline: Time,
+    /// Its place among those who wait, from the first poll on.
+    order: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let order = {
+            let mut state = self.clock.lock();
+            if state.now >= self.deadline {
+                return Poll::Ready(());
+            }
+            let order = self.order.unwrap_or(state.next);
+            state.next = state.next.max(order + 1);
+            state.sleepers.insert((self.deadline, order), cx.waker().clone());
+            order
+        };
+        self.order = Some(order);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(order) = self.order {
+            self.clock.lock().sleepers.remove(&(self.deadline, order));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_gave_up_waiting_does_not_stop_the_clock() {
+        let (clock, flag) = (VirtualClock::default(), Arc::<Flag>::default());
+        let waker = flag.clone().into();
+        let mut cx = Context::from_waker(&waker);
+        let mut early = clock.sleep_until(Time::from_millis(10));
+        let mut late = clock.sleep_until(Time::from_millis(20));
+        assert!(early.as_mut().poll(&mut cx).is_pending());
+        assert!(late.as_mut().poll(&mut cx).is_pending());
+        drop(early);
+        clock.advance();
+        assert!(flag.0.load(Ordering::Relaxed), "the one who still waits is woken");
+        assert!(late.as_mut().poll(&mut cx).is_ready());
+        assert_eq!(clock.now(), Time::from_millis(20));
+        assert!(clock.lock().sleepers.is_empty());
     }
 }

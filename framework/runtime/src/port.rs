@@ -227,7 +227,7 @@ impl State {
         match &item {
             Item::Buffer(buffer) if pad.skipping => {
                 if full || !(buffer.is_keyframe() || pad.audio) {
-                    pad.stats.drop_one();
+                    pad.stats.refuse(&item);
                     return Ok(());
                 }
                 pad.skipping = false;
@@ -308,14 +308,14 @@ impl Pad {
     fn leak(&mut self, item: Item) {
         match self.limits.leaky {
             Leaky::No | Leaky::Lossless => self.push(item),
-            Leaky::Upstream => self.stats.drop_one(),
+            Leaky::Upstream => self.stats.refuse(&item),
             Leaky::Downstream => {
                 self.drop_oldest();
                 self.push(item);
             }
             Leaky::ToKeyframe => {
                 self.skipping = true;
-                self.stats.drop_one();
+                self.stats.refuse(&item);
             }
         }
     }
@@ -510,7 +510,9 @@ mod tests {
             let mut got = take(&port);
             assert!(sender.send(item(8, false)) && sender.send(item(9, true)));
             got.extend(take(&port));
-            (got, stats.report("", "").dropped)
+            let report = stats.report("", "");
+            assert_eq!(report.buffers, keys.len() as u64 + 2, "everything that was given, whatever became of it");
+            (got, report.dropped)
         };
         let keys = [true, false, false, true];
         assert_eq!(send(Leaky::Upstream, &keys), (vec![0, 1, 8, 9], 2));

@@ -38,6 +38,13 @@ impl LinkStats {
         }
     }
 
+    /// Counts an item that came and was left out at once.
+    pub(crate) fn refuse(&self, item: &Item) {
+        self.count(item);
+        self.drop_one();
+    }
+
+    /// Counts that a buffer which has been counted was left out.
     pub(crate) fn drop_one(&self) {
         self.dropped.fetch_add(1, Relaxed);
     }
@@ -59,13 +66,13 @@ pub struct LinkReport {
     pub from: String,
     /// `element.pad` of the downstream end.
     pub to: String,
-    /// Buffers that passed.
+    /// Buffers that were sent into it, those that it left out included.
     pub buffers: u64,
-    /// Media bytes that passed.
+    /// Media bytes of these.
     pub bytes: u64,
     /// Timestamp of the last buffer that had one.
     pub last_pts: Option<Time>,
-    /// Buffers that the link left out because it was full.
+    /// How many of the buffers the link left out because it was full. What is neither left out nor waits has arrived.
     pub dropped: u64,
     /// Buffers waiting in the link, when it crosses tasks.
     pub level: u64,
