@@ -1,0 +1,10 @@
+//! RTMP and Enhanced RTMP: handshake, chunks, messages, commands, client and server sessions.
+//!
+//! | standard | what of it | where |
+//! | --- | --- | --- |
+//! | Adobe RTMP 1.0 (December 2012), 5.2 | the handshake of three parts each way | [`handshake`] |
+//! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
+//!
+//! Nothing here owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out.
+
+pub mod handshake;
