@@ -11,7 +11,7 @@
 //! | ETSI EN 300 468 | descriptors of AC-3, E-AC-3, subtitles | [`psi`] |
 //! | ATSC A/52, A/53 | stream types 0x81 and 0x87 | [`psi::Codec`] |
 //! | ANSI/SCTE 35 2023 | splice_info_section, read only | [`scte35`] |
-//! | Opus in MPEG-TS | control header, descriptors | [`opus`], [`psi`] |
+//! | Opus in MPEG-TS | control header, descriptors | [`millstream_codec::opus`], [`psi`] |
 //! | ETSI TR 101 290 | PCR and PAT/PMT intervals that are kept | [`muxer`] |
 
 pub mod adaptation;
@@ -19,7 +19,6 @@ pub mod demuxer;
 pub mod elements;
 pub mod error;
 pub mod muxer;
-pub mod opus;
 pub mod packet;
 pub mod pes;
 pub mod psi;

@@ -5,8 +5,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{demux, manifest, media, pes_by_pid};
+use millstream_codec::opus::ControlHeader;
 use millstream_ts::demuxer::{DropReason, Event, TsDemuxerSettings};
-use millstream_ts::opus::ControlHeader;
 use millstream_ts::psi::Codec;
 
 /// Files that are whole: what they hold is known exactly.

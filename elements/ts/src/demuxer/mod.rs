@@ -36,7 +36,7 @@ pub use event::{
     DemuxStats, DropReason, Dropped, Event, PcrEvent, Pes, Program, ProgramStream, SectionEvent, TsDemuxerSettings,
 };
 
-use self::framer::{Frame, Framer};
+use self::framer::Framer;
 use self::state::State;
 
 /// Demuxes the programs of one transport stream.
@@ -74,11 +74,7 @@ impl TsDemuxer {
                 return Some(event);
             }
             match self.framer.next() {
-                Some(Frame::Packet(packet, offset)) => self.state.packet(packet, offset),
-                Some(Frame::Garbage { offset, bytes }) => {
-                    self.state.drop_bytes(DropReason::NoSync, None, offset, bytes)
-                }
-                Some(Frame::Cut { offset, bytes }) => self.state.drop_bytes(DropReason::CutPacket, None, offset, bytes),
+                Some(frame) => self.state.frame(frame),
                 None if std::mem::take(&mut self.finishing) => self.state.finish(),
                 None => return None,
             }
@@ -88,6 +84,16 @@ impl TsDemuxer {
     /// From now on reads one program only, or with `None` all. What is under way of the others is delivered.
     pub fn select(&mut self, program: Option<u16>) {
         self.state.select(program, self.framer.offset());
+    }
+
+    /// Bytes are missing from the input: the next ones are from `offset`. What is under way is delivered as corrupted.
+    pub fn jump(&mut self, offset: u64) {
+        self.framer.finish();
+        while let Some(frame) = self.framer.next() {
+            self.state.frame(frame);
+        }
+        self.framer = Framer::at(offset);
+        self.state.hole(offset);
     }
 
     /// Forgets what is under way, as after a seek: the next bytes are from elsewhere in the stream. Tables and time lines stay; `offset`

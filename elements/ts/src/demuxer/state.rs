@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event::{DemuxStats, DropReason, Dropped, Event, PcrEvent, Pes, Program, SectionEvent, TsDemuxerSettings};
+use super::framer::Frame;
 use super::gather::{Gathered, Refused, Start};
 use super::slot::{Continuity, Role, Slot};
 use super::tables::{Change, Tables};
@@ -35,6 +36,8 @@ pub(super) struct State {
     by_pid: Vec<u16>,
     /// Packets of unnamed PIDs while tables are missing; `None` once the wait is over.
     early: Option<Vec<(u64, [u8; PACKET_SIZE])>>,
+    /// A PAT has come.
+    has_pat: bool,
 }
 
 impl State {
@@ -47,6 +50,7 @@ impl State {
             tables: Tables::default(),
             slots: Vec::new(),
             by_pid: vec![UNNAMED; Pid::COUNT],
+            has_pat: false,
         };
         this.rebuild(0);
         this
@@ -58,6 +62,10 @@ impl State {
             self.settings.program = program;
             self.tables.select(program);
             self.rebuild(offset);
+            if self.tables.complete() {
+                // What is left is of programs that nobody wants.
+                self.early = None;
+            }
         }
     }
 
@@ -67,6 +75,16 @@ impl State {
 
     pub(super) fn programs_complete(&self) -> bool {
         self.tables.complete()
+    }
+
+    /// Takes what the framer found.
+    #[inline]
+    pub(super) fn frame(&mut self, frame: Frame<'_>) {
+        match frame {
+            Frame::Packet(packet, offset) => self.packet(packet, offset),
+            Frame::Garbage { offset, bytes } => self.drop_bytes(DropReason::NoSync, None, offset, bytes),
+            Frame::Cut { offset, bytes } => self.drop_bytes(DropReason::CutPacket, None, offset, bytes),
+        }
     }
 
     /// Takes the next packet.
@@ -115,6 +133,27 @@ impl State {
         self.end_early();
     }
 
+    /// Bytes are missing before this offset: delivers what is under way, with a hole.
+    pub(super) fn hole(&mut self, offset: u64) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            slot.forget_counter();
+            slot.discontinuity = true;
+            let (refused, cut) = match &mut slot.role {
+                Role::Pes(_, gather) => (gather.hole(), false),
+                Role::Pat(sections) | Role::Pmt(sections) | Role::Sections(_, sections) => (None, sections.reset()),
+                Role::Clock => (None, false),
+            };
+            let pid = slot.pid;
+            self.deliver(index, None, refused, offset);
+            self.end_unit(index);
+            self.end_run(index);
+            if cut {
+                self.drop_bytes(DropReason::BadSection, Some(pid), offset, 0);
+            }
+        }
+    }
+
     /// Forgets what is under way; tables stay.
     pub(super) fn reset(&mut self) {
         self.events.clear();
@@ -144,7 +183,13 @@ impl State {
 
     /// The wait for tables is over: what no table has named is dropped.
     fn end_early(&mut self) {
-        let early = self.early.take().unwrap_or_default();
+        self.tell_early();
+        self.early = None;
+    }
+
+    /// What came before these tables is of others that never were whole.
+    fn tell_early(&mut self) {
+        let early = self.early.as_mut().map(std::mem::take).unwrap_or_default();
         if let Some(&(offset, _)) = early.first() {
             self.drop_bytes(DropReason::Unnamed, None, offset, (early.len() * PACKET_SIZE) as u64);
         }
@@ -363,6 +408,9 @@ impl State {
         match change {
             Ok(Change::Nothing) => {}
             Ok(Change::Programs { gone, refused }) => {
+                if std::mem::replace(&mut self.has_pat, true) {
+                    self.tell_early();
+                }
                 self.rebuild(offset);
                 self.events.extend(gone.into_iter().map(Event::ProgramGone));
                 if refused {

@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_codec::opus;
-use millstream_core::item::Gap;
+use millstream_core::item::{Gap, SeekTo};
 use millstream_core::{
-    Buffer, BufferFlags, BuildCx, Element, Error, Factory, Flow, Item, MessageKind, Output, PadId, PadTemplate, Result,
-    StreamInfo, Time, TimeDelta, Transform,
+    Buffer, BufferFlags, BuildCx, Element, Error, Factory, Flow, Item, MessageKind, Output, PadId, PadTemplate,
+    Request, Result, StreamInfo, Time, TimeDelta, Transform,
 };
 
 use super::caps::{self, DEMUX_AUDIO, DEMUX_DATA, DEMUX_VIDEO};
 use super::demux_settings::TsDemuxSettings;
 use super::key::is_key;
+use super::seek::SeekIndex;
 use super::sniff::{self, SNIFFED};
 use super::streams::{Pads, Stream};
-use super::timeline::{Held, Timeline};
+use super::timeline::{Held, Timeline, Unit};
 use crate::demuxer::{Event, Pes, Program, SectionEvent, TsDemuxer};
 use crate::psi::{Codec, StreamClass};
-use crate::timestamp::PTS_HZ;
+use crate::timestamp::{PCR_HZ, PTS_HZ};
 
 /// Events handled in one call: enough that the call costs nothing, few enough that little waits downstream.
 const EVENTS_A_CALL: usize = 32;
@@ -50,6 +51,7 @@ Reads packets of 188, 192 (M2TS), 204 and 208 bytes. Media bytes are gathered on
 - Running time begins with the earliest first timestamp of all streams that are linked, within a second. A timestamp that jumps by more than 10 s \
 begins a new segment for all streams, whose running time goes on.
 - A stream that is silent for 2 s (metadata: 0.5 s) sends gaps. One that a new program map table leaves out becomes absent.
+- Seeks by time go to a key frame that was read before: transport streams have no index.
 - Damage is counted by reason and offset: lost and doubled packets, wrong CRCs, PES packets without beginning, scrambled packets.";
 
 /// The factory of `tsdemux`.
@@ -85,6 +87,8 @@ fn build(settings: TsDemuxSettings, cx: &BuildCx) -> Result<Element> {
         timeline: Timeline::default(),
         held: Held::default(),
         told_at: None,
+        clock: None,
+        seek: SeekIndex::default(),
     })))
 }
 
@@ -100,6 +104,9 @@ struct TsDemux {
     held: Held,
     /// When progress was told last.
     told_at: Option<Time>,
+    /// The program's clock, by its last PCR.
+    clock: Option<Time>,
+    seek: SeekIndex,
 }
 
 /// Bytes on their way into the demuxer.
@@ -111,6 +118,8 @@ struct Input {
     sniffed: bool,
     /// A flush came: the next bytes are from elsewhere.
     moved: bool,
+    /// Offset behind the last bytes, where buffers have offsets.
+    next_offset: Option<u64>,
     ending: bool,
     finished: bool,
 }
@@ -119,9 +128,7 @@ impl Transform for TsDemux {
     fn handle(&mut self, _pad: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
             Item::Buffer(buffer) => {
-                if std::mem::take(&mut self.input.moved) {
-                    self.demuxer.reset(buffer.offset.unwrap_or_else(|| self.demuxer.offset()));
-                }
+                self.follow(&buffer);
                 for slice in buffer.payload.slices() {
                     self.input.sniff(slice)?;
                     self.input.waiting.push_back(slice.clone());
@@ -130,6 +137,7 @@ impl Transform for TsDemux {
             Item::Eos => self.input.ending = true,
             Item::Flush(epoch) => {
                 self.reset();
+                self.seek.flushed(epoch);
                 out.forward(Item::Flush(epoch));
                 return Ok(Flow::Done);
             }
@@ -147,6 +155,20 @@ impl Transform for TsDemux {
 
     fn resume(&mut self, out: &mut Output) -> Result<Flow> {
         self.pump(out)
+    }
+
+    fn request(&mut self, _pad: PadId, request: Request, out: &mut Output) -> Result<()> {
+        match request {
+            Request::Seek { to: SeekTo::Time(time), epoch } => match self.seek.seek(time, epoch) {
+                Some(offset) => out.request_all(Request::Seek { to: SeekTo::Byte(offset), epoch }),
+                None => out.warn(
+                    Error::unsupported("a transport stream has no index: it can be sought as far as it has been read")
+                        .hint("read it once, or play it from a format with an index"),
+                ),
+            },
+            request => out.request_all(request),
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +189,19 @@ impl Input {
 }
 
 impl TsDemux {
+    /// Sees whether the bytes of a buffer follow on those before.
+    fn follow(&mut self, buffer: &Buffer) {
+        let expected = self.input.next_offset;
+        if std::mem::take(&mut self.input.moved) {
+            self.demuxer.reset(buffer.offset.unwrap_or_else(|| self.demuxer.offset()));
+        } else if let Some(offset) = buffer.offset
+            && expected.is_some_and(|expected| expected != offset)
+        {
+            self.demuxer.jump(offset);
+        }
+        self.input.next_offset = buffer.offset.map(|offset| offset + buffer.payload.len() as u64);
+    }
+
     /// Forgets what is under way; tables stay.
     fn reset(&mut self) {
         self.input = Input { sniffed: true, moved: true, ..Input::default() };
@@ -210,10 +245,14 @@ impl TsDemux {
         match event {
             Event::Program(program) => self.take_program(program, out),
             Event::ProgramGone(number) => self.lose_program(number, out),
-            Event::Pes(pes) => self.unit(pes, out),
-            Event::Section(section) => self.section(section, out),
+            Event::Pes(pes) => self.unit(Unit::Pes(pes), out),
+            Event::Section(section) => self.unit(Unit::Section(section), out),
             Event::Dropped(dropped) => out.dropped(dropped.reason.name(), dropped.bytes, Some(dropped.offset)),
-            Event::Pcr(_) => {}
+            Event::Pcr(pcr) => {
+                if self.is_ours(pcr.program) {
+                    self.clock = Some(Time::from_ticks(pcr.pcr, PCR_HZ as u32));
+                }
+            }
         }
     }
 
@@ -263,15 +302,15 @@ impl TsDemux {
         self.demuxer.select(self.settings.program_number);
     }
 
-    fn unit(&mut self, pes: Pes, out: &mut Output) {
-        let Some(at) = self.streams.iter().position(|stream| stream.pid() == pes.pid) else { return };
-        if !self.is_ours(pes.program) {
+    fn unit(&mut self, unit: Unit, out: &mut Output) {
+        let Some(at) = self.streams.iter().position(|stream| stream.pid() == unit.pid()) else { return };
+        if !self.is_ours(unit.program()) {
             return;
         }
         if self.timeline.has_begun() {
-            return self.send(at, pes, out);
+            return self.send(at, unit, out);
         }
-        self.held.push(pes);
+        self.held.push(unit);
         let media = self.streams.iter().filter(|stream| stream.info.codec.class() != StreamClass::Data);
         if self.held.is_enough(media.map(Stream::pid)) {
             self.release(out);
@@ -284,29 +323,31 @@ impl TsDemux {
         if units.is_empty() {
             return;
         }
-        self.timeline.begin(start.unwrap_or(Time::ZERO));
-        for pes in units {
-            if let Some(at) = self.streams.iter().position(|stream| stream.pid() == pes.pid) {
-                self.send(at, pes, out);
+        self.timeline.begin(start.or(self.clock).unwrap_or(Time::ZERO));
+        for unit in units {
+            if let Some(at) = self.streams.iter().position(|stream| stream.pid() == unit.pid()) {
+                self.send(at, unit, out);
             }
         }
     }
 
-    /// A section has no time of its own: it stands where the other streams are.
-    fn section(&mut self, section: SectionEvent, out: &mut Output) {
-        let at = self.streams.iter().position(|stream| stream.pid() == section.pid);
-        let Some(at) = at.filter(|_| self.is_ours(section.program)) else { return };
-        if !self.timeline.has_begun() {
-            out.dropped("section before the first frame", section.data.len() as u64, Some(section.offset));
-            return;
+    fn send(&mut self, at: usize, unit: Unit, out: &mut Output) {
+        match unit {
+            Unit::Pes(pes) => self.packet(at, pes, out),
+            Unit::Section(section) => self.section(at, section, out),
         }
-        let now = Some(self.timeline.latest());
+    }
+
+    /// A section has no time of its own: it stands where the other streams are, or the clock where there is none.
+    fn section(&mut self, at: usize, section: SectionEvent, out: &mut Output) {
+        let alone = self.streams.iter().all(|stream| stream.info.codec.in_sections());
+        let now = Some(self.clock.filter(|_| alone).unwrap_or(self.timeline.latest()));
         let buffer = Buffer { offset: Some(section.offset), ..Buffer::new(section.data).with_times(now, now) };
         self.place(at, now, out);
         self.push(at, buffer.with_flags(BufferFlags::KEYFRAME), out);
     }
 
-    fn send(&mut self, at: usize, pes: Pes, out: &mut Output) {
+    fn packet(&mut self, at: usize, pes: Pes, out: &mut Output) {
         let codec = self.streams[at].info.codec;
         let (pts, dts) = times(&pes);
         self.place(at, dts, out);
@@ -314,9 +355,13 @@ impl TsDemux {
         if let Codec::Opus(_) = codec {
             self.opus(at, &pes, pts, out);
         } else {
-            let mut buffer = Buffer::new(pes.data.clone()).with_times(pts, dts);
+            let key = is_key(codec, &pes.data, pes.random_access);
+            if key && dts.is_some() {
+                self.index(at, pes.offset);
+            }
+            let mut buffer = Buffer::new(pes.data).with_times(pts, dts);
             buffer.offset = Some(pes.offset);
-            buffer.flags.set(BufferFlags::KEYFRAME, is_key(codec, &pes.data, pes.random_access));
+            buffer.flags.set(BufferFlags::KEYFRAME, key);
             buffer.flags.set(BufferFlags::CORRUPTED, pes.corrupted);
             self.push(at, buffer, out);
         }
@@ -353,10 +398,8 @@ impl TsDemux {
     /// Each packet of a PES is a buffer of its own, without its control header.
     fn opus(&mut self, at: usize, pes: &Pes, pts: Option<Time>, out: &mut Output) {
         let mut time = pts;
-        let mut used = 0;
-        for packet in opus::ts_packets(&pes.data) {
-            let Ok((_, packet)) = packet else { break };
-            used = packet.as_ptr() as usize + packet.len() - pes.data.as_ptr() as usize;
+        let mut rest = pes.data.clone();
+        while let Some(packet) = opus_packet(&mut rest) {
             let samples = opus::packet_samples(&packet).unwrap_or(0);
             let duration = TimeDelta::from_ticks(samples.into(), opus::SAMPLE_RATE);
             let mut buffer = Buffer::new(packet).with_times(time, time).with_flags(BufferFlags::KEYFRAME);
@@ -365,9 +408,18 @@ impl TsDemux {
             self.push(at, buffer, out);
             time = time.map(|time| time + duration);
         }
-        if used < pes.data.len() {
-            out.dropped("bad Opus control header", (pes.data.len() - used) as u64, Some(pes.offset));
+        if !rest.is_empty() {
+            out.dropped("bad Opus control header", rest.len() as u64, Some(pes.offset));
             self.streams[at].discont = true;
+        }
+    }
+
+    /// Remembers where a key frame of the first pictures, or sound where there are none, begins.
+    fn index(&mut self, at: usize, offset: u64) {
+        let class = |stream: &Stream| stream.info.codec.class();
+        let leading = self.streams.iter().position(|stream| class(stream) == StreamClass::Video).unwrap_or(0);
+        if at == leading {
+            self.seek.add(self.timeline.running(), offset);
         }
     }
 
@@ -397,7 +449,9 @@ impl TsDemux {
         let now = out.now();
         if self.told_at.is_none_or(|told| now.since(told) >= PROGRESS_INTERVAL) {
             self.told_at = Some(now);
-            out.post(MessageKind::Progress { position: self.timeline.running(), duration: None });
+            let running = self.timeline.running();
+            let position = self.seek.stream_time(running).unwrap_or(running);
+            out.post(MessageKind::Progress { position, duration: None });
         }
     }
 
@@ -435,6 +489,13 @@ fn announce(stream: &Stream, out: &mut Output) {
         out.push(*pad, Item::StreamStart(info.clone()));
         out.caps(*pad, caps.clone());
     }
+}
+
+/// Takes the next packet and its control header off the front.
+fn opus_packet(data: &mut Bytes) -> Option<Bytes> {
+    let (header, bytes) = opus::ControlHeader::parse(data).ok()?;
+    let end = bytes.checked_add(header.size).filter(|end| *end <= data.len())?;
+    Some(data.split_to(end).slice(bytes..))
 }
 
 /// Presentation and decoding time; a PES packet without DTS is decoded when it is shown (ISO/IEC 13818-1, 2.4.3.7).

@@ -7,6 +7,7 @@
 //! | `streams.rs` | which stream goes out on which pads of `tsdemux` |
 //! | `timeline.rs` | segments of `tsdemux`: where running time begins, and what a jump does to it |
 //! | `key.rs` | key frames |
+//! | `seek.rs` | where key frames were, for seeks by time |
 //! | `sniff.rs` | what input is that is no transport stream |
 //! | [`caps`] | caps from and to what a PMT says |
 //! | [`lanes`] | inputs in step by running time: for every element that feeds a [`crate::muxer::TsMuxer`] |
@@ -18,6 +19,7 @@ mod key;
 pub mod lanes;
 mod mux;
 mod mux_settings;
+mod seek;
 mod sniff;
 mod streams;
 mod timeline;

@@ -28,6 +28,7 @@ mod stream;
 mod tables;
 
 use bytes::Bytes;
+use millstream_codec::opus::ControlHeader;
 
 pub use settings::{MuxError, MuxStats, StreamConfig, StreamId, TsMuxerSettings};
 
@@ -35,7 +36,6 @@ use self::blocks::Blocks;
 use self::clock::Clock;
 use self::stream::Stream;
 use self::tables::Tables;
-use crate::opus::ControlHeader;
 use crate::packet::{HEADER_SIZE, NULL_PACKET, PACKET_SIZE, Pid};
 use crate::psi::{Codec, MAX_PRIVATE_SECTION, StreamClass, packetize_section};
 
@@ -123,7 +123,7 @@ impl TsMuxer {
             return self.write_pes(stream.0, slices, bytes, pts, dts, key);
         }
         if let Codec::Opus(_) = codec {
-            let header = Bytes::from(ControlHeader::for_packet(bytes).write(bytes));
+            let header = Bytes::from(ControlHeader { size: bytes, ..ControlHeader::default() }.write());
             return self.hold(stream.0, std::iter::once(&header).chain(slices), bytes + header.len(), pts, dts);
         }
         self.hold(stream.0, slices.iter(), bytes, pts, dts)
