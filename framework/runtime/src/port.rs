@@ -171,6 +171,21 @@ impl Port {
         self.lock().pads.iter().any(|p| !p.items.is_empty())
     }
 
+    /// Pads on which a flush waits to be taken: what was taken of them before is void.
+    pub(crate) fn flushed(&self) -> PadSet {
+        self.lock().flushed()
+    }
+
+    /// Waits for a flush on any pad.
+    pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.flushed().is_empty() {
+            return Poll::Ready(());
+        }
+        state.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Counter that moves when a producer hands something over.
     pub(crate) fn handed_over(&self) -> &AtomicUsize {
         &self.handed_over
@@ -204,6 +219,12 @@ impl State {
         }
         self.next = self.next.wrapping_add(1);
         self.release()
+    }
+
+    fn flushed(&self) -> PadSet {
+        // A flush goes ahead of everything that waits.
+        let flushed = |pad: &Pad| matches!(pad.items.front(), Some(Item::Flush(_)));
+        (0_u16..).zip(&self.pads).filter(|(_, pad)| flushed(pad)).map(|(at, _)| PadId(at)).collect()
     }
 
     /// Wakers of the producers that may go on.

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use common::*;
 use millstream_core::element::Leaky;
 use millstream_core::env::BoxFuture;
+use millstream_core::item::SeekTo;
 use millstream_core::{
-    BlockingSource, Element, Error, Item, MessageKind, Output, PadId, Produce, QueueLimits, Request, Result, Sink,
-    SinkCx, Source, SourceCx, Time, TimeDelta,
+    BlockingSource, Element, Error, Flow, Item, MessageKind, Output, PadId, Produce, QueueLimits, Request, Result,
+    Sink, SinkCx, Source, SourceCx, Time, TimeDelta, Transform,
 };
 
 fn small_queue(buffers: usize) -> Shape {
@@ -83,6 +84,173 @@ fn an_asynchronous_source_feeds_an_asynchronous_sink_and_hears_its_requests() {
     assert_eq!(numbers(&log), (0..600).collect::<Vec<_>>());
     assert_eq!(log.lock().unwrap().last().unwrap(), "eos");
     assert_eq!(*heard.lock().unwrap(), [Request::KeyFrame], "through a queue and a filter");
+}
+
+/// Paces as `clocksync` does: an item waits, and goes on when it is due.
+#[derive(Default)]
+struct Paced {
+    waiting: Option<Item>,
+}
+
+/// Time between two buffers behind [`Paced`].
+const PACE: TimeDelta = TimeDelta::from_millis(10);
+
+impl Transform for Paced {
+    fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
+        if matches!(item, Item::Flush(_)) {
+            self.waiting = None;
+        }
+        self.waiting.take().into_iter().for_each(|item| out.forward(item));
+        if matches!(item, Item::Buffer(_)) {
+            out.hold_until(out.now() + PACE);
+            out.wake_at(out.now() + PACE);
+            self.waiting = Some(item);
+        } else {
+            out.forward(item);
+        }
+        Ok(Flow::Done)
+    }
+
+    fn wake(&mut self, _: Time, out: &mut Output) -> Result<()> {
+        self.waiting.take().into_iter().for_each(|item| out.forward(item));
+        Ok(())
+    }
+}
+
+fn paced() -> Shape {
+    element(|_| Element::Transform(Box::new(Paced::default())))
+}
+
+/// Logs what it receives, and when, in milliseconds.
+fn watch(log: &Log) -> Shape {
+    let log = log.clone();
+    transform(move || {
+        let log = log.clone();
+        move |_, item: Item, out: &mut Output| {
+            log.lock().unwrap().push(format!("{} at {}", text(&item), out.now().millis()));
+            Ok(Flow::Done)
+        }
+    })
+}
+
+#[test]
+fn e_39_e_40_a_chain_is_paced_whatever_feeds_it() {
+    /// Pushes as fast as it may, and lingers.
+    struct Hasty;
+    impl Source for Hasty {
+        fn run(self: Box<Self>, mut cx: SourceCx) -> BoxFuture<'static, Result<()>> {
+            Box::pin(async move {
+                for n in 0..4 {
+                    cx.push(PadId(0), Item::buffer(buffer(n))).await?;
+                }
+                cx.env.clock.sleep_until(Time::from_millis(100)).await;
+                Ok(())
+            })
+        }
+    }
+    let run = |src: Shape, queued: bool| {
+        let log = Log::default();
+        let mut b = Build::default();
+        let (src, pace, sink) = (b.add("src", src), b.add("pace", paced()), b.add("sink", watch(&log)));
+        if queued {
+            let q = b.add("q", small_queue(2));
+            b.link(src, q).link(q, pace);
+        } else {
+            b.link(src, pace);
+        }
+        b.link(pace, sink);
+        simulation(1).run(&b.graph).unwrap();
+        log.lock().unwrap().iter().filter(|line| line.starts_with(char::is_numeric)).cloned().collect::<Vec<_>>()
+    };
+    let expected = ["0 at 10", "1 at 20", "2 at 30", "3 at 40"];
+    assert_eq!(run(element(|_| Element::Source(Box::new(Hasty))), false), expected);
+    assert_eq!(run(element(|_| Element::Source(Box::new(Hasty))), true), expected);
+    assert_eq!(run(counter(4), false), expected);
+    assert_eq!(run(counter(4), true), expected);
+}
+
+#[test]
+fn a_flush_overtakes_what_is_paced_and_what_waits_for_room() {
+    /// Makes buffers without end, and starts over when asked to seek.
+    struct Endless(i64);
+    impl BlockingSource for Endless {
+        fn produce(&mut self, out: &mut Output) -> Result<Produce> {
+            self.0 += 1;
+            out.forward(Item::buffer(buffer(self.0)));
+            Ok(if self.0 == 1003 { Produce::Eos } else { Produce::More })
+        }
+        fn request(&mut self, _: PadId, request: Request, out: &mut Output) -> Result<()> {
+            if let Request::Seek { epoch, .. } = request {
+                self.0 = 1000;
+                out.forward(Item::Flush(epoch));
+            }
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let mut b = Build::default();
+    let src = b.add("src", element(|_| Element::BlockingSource(Box::new(Endless(0)))));
+    let (q, pace, sink) = (b.add("q", small_queue(20)), b.add("pace", paced()), b.add("sink", watch(&log)));
+    b.link(src, q).link(q, pace).link(pace, sink);
+    let runtime = simulation(1);
+    let mut pipeline = runtime.start(&b.graph).unwrap();
+    let clock = runtime.env().clock.clone();
+    runtime.block_on(async {
+        clock.sleep_until(Time::from_millis(25)).await;
+        pipeline.request("src", Request::Seek { to: SeekTo::Byte(0), epoch: 7 }).unwrap();
+        pipeline.wait().await.unwrap();
+    });
+    let heard = log.lock().unwrap().clone();
+    assert_eq!(heard[..3], ["1 at 10", "2 at 20", "flush 7 at 25"]);
+    assert_eq!(heard[3..6], ["1001 at 35", "1002 at 45", "1003 at 55"]);
+}
+
+#[test]
+fn a_source_that_waits_for_requests_only_hears_them() {
+    struct Waits;
+    impl Source for Waits {
+        fn run(self: Box<Self>, mut cx: SourceCx) -> BoxFuture<'static, Result<()>> {
+            Box::pin(async move {
+                assert_eq!(cx.request().await.1, Request::KeyFrame);
+                cx.push(PadId(0), Item::buffer(buffer(1))).await
+            })
+        }
+    }
+    let log = Log::default();
+    let mut b = Build::default();
+    let (src, sink) = (b.add("src", element(|_| Element::Source(Box::new(Waits)))), b.add("sink", watch(&log)));
+    b.link(src, sink);
+    let runtime = simulation(1);
+    let mut pipeline = runtime.start(&b.graph).unwrap();
+    let clock = runtime.env().clock.clone();
+    runtime.block_on(async {
+        clock.sleep_until(Time::from_millis(5)).await;
+        pipeline.request("src", Request::KeyFrame).unwrap();
+        pipeline.wait().await.unwrap();
+    });
+    assert_eq!(log.lock().unwrap()[..], ["1 at 5", "eos at 5"]);
+}
+
+#[test]
+fn cancel_ends_a_live_source_between_two_buffers() {
+    for pace in [1, 1_000_000] {
+        let log = Log::default();
+        let mut b = Build::default();
+        let src = b.add("src", live_counter(100_000, TimeDelta::from_millis(pace)));
+        let sink = b.add("sink", collector(&log));
+        b.link(src, sink);
+        let runtime = simulation(1);
+        let mut pipeline = runtime.start(&b.graph).unwrap();
+        let (stopper, clock) = (pipeline.stopper(), runtime.env().clock.clone());
+        let ended = runtime.block_on(async {
+            clock.sleep_until(Time::from_nanos(20_500_000)).await;
+            stopper.cancel();
+            pipeline.wait().await.unwrap();
+            clock.now()
+        });
+        assert_eq!(ended, Time::from_nanos(20_500_000));
+        assert!(!log.lock().unwrap().contains(&"eos".to_owned()));
+    }
 }
 
 #[test]
@@ -229,7 +397,7 @@ fn dropped_input_is_counted_by_reason_and_posted_once() {
                 if let Item::Buffer(buffer) = &item {
                     out.dropped("not to my taste", buffer.payload.len() as u64, Some(7));
                 }
-                Ok(millstream_core::Flow::Done)
+                Ok(Flow::Done)
             }
         }),
     );

@@ -170,12 +170,12 @@ impl Chain {
         .map(drop)
     }
 
-    /// An item leaves a source pad of a node that runs beside the chain.
+    /// An item leaves a source pad of a node that runs beside the chain, behind what is pending.
     pub(crate) fn emit(&mut self, node: usize, pad: PadId, item: Item) {
         if matches!(item, Item::Flush(_)) {
             self.drop_pending();
         }
-        self.stack.push(Work::Emit(node, pad, item));
+        self.stack.insert(0, Work::Emit(node, pad, item));
     }
 
     /// Ends the stream on every source pad of the head.
@@ -459,8 +459,9 @@ impl Chain {
         Some(Work::Emit(node, src, first))
     }
 
-    /// A flush voids the media that is under way; what links remember stays.
+    /// A flush voids the media that is under way, and pacing with it; what links remember stays.
     fn drop_pending(&mut self) {
+        self.hold = None;
         self.stack.retain(|work| {
             !matches!(work, Work::Emit(_, _, Item::Buffer(_) | Item::Gap(_) | Item::Eos) | Work::Resume(_))
         });
@@ -478,6 +479,11 @@ impl Chain {
     #[inline]
     pub(crate) fn has_pending(&self) -> bool {
         !self.stack.is_empty()
+    }
+
+    /// True when a flush waits to be delivered.
+    pub(crate) fn has_flush(&self) -> bool {
+        self.stack.iter().any(|work| matches!(work, Work::Emit(_, _, Item::Flush(_))))
     }
 
     pub(crate) fn has_requests(&self) -> bool {

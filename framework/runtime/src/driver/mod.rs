@@ -108,8 +108,10 @@ impl Task {
                 if self.control.is_dirty() && self.serve()? {
                     return Ok(End::Cancelled);
                 }
-                if self.control.order() == Order::Drain {
-                    return self.finish().await;
+                match self.control.order() {
+                    Order::Run => {}
+                    Order::Drain => return self.finish().await,
+                    Order::Cancel => return Ok(End::Cancelled),
                 }
                 // What requests and timers made goes out before anything newer.
                 if self.chain.has_pending() && self.drain().await? {
@@ -128,7 +130,7 @@ impl Task {
                     Produce::Eos => return self.finish().await,
                 }
                 if self.chain.hold().is_some() {
-                    self.held().await?;
+                    self.held(None).await?;
                 }
             }
             self.timers()?;
@@ -177,7 +179,10 @@ impl Task {
                     return Ok(End::Cancelled);
                 }
                 if self.chain.hold().is_some() {
-                    self.held().await?;
+                    self.held(Some(port)).await?;
+                    // A flush that has come meanwhile voids what was taken before it.
+                    let flushed = port.flushed();
+                    batch.retain(|(pad, item)| item.is_sticky() || !flushed.contains(*pad));
                 }
                 if self.control.order() == Order::Cancel {
                     return Ok(End::Cancelled);
@@ -234,15 +239,16 @@ impl Task {
 
     /// Delivers all that is pending and hands over what links have gathered. True when told to leave.
     async fn drain(&mut self) -> Result<bool> {
-        if self.deliver().await? {
-            return Ok(true);
-        }
-        while let Step::Blocked(node, pad) = self.chain.flush_links() {
-            if self.room(node, pad).await? {
+        loop {
+            if self.deliver().await? {
                 return Ok(true);
             }
+            match self.chain.flush_links() {
+                Step::Drained => return Ok(false),
+                Step::Blocked(node, pad) if self.room(node, pad).await? => return Ok(true),
+                Step::Blocked(..) => {}
+            }
         }
-        Ok(false)
     }
 
     /// Delivers all that is pending, waiting where a link is full. True when told to leave.
@@ -260,7 +266,7 @@ impl Task {
         }
     }
 
-    /// Waits until a full link has taken what it was given.
+    /// Waits until a full link has taken what it was given, or a flush voids it. True when told to leave.
     async fn room(&mut self, node: usize, pad: PadId) -> Result<bool> {
         loop {
             let woken = {
@@ -275,14 +281,21 @@ impl Task {
             if matches!(woken, Woken::Control) && self.serve()? {
                 return Ok(true);
             }
+            if self.chain.has_flush() {
+                return Ok(false);
+            }
         }
     }
 
     /// Waits until a time, or without end, serving control; comes back early after control was served.
     async fn wait(&mut self, until: Option<Time>) -> Result<()> {
-        let never = std::future::pending();
+        self.wait_or(std::future::pending(), until).await
+    }
+
+    /// As [`Task::wait`], and comes back when `ready` is.
+    async fn wait_or(&mut self, ready: impl Future<Output = ()>, until: Option<Time>) -> Result<()> {
         let until = [until, self.chain.deadline()].into_iter().flatten().min();
-        match wait_for(pin!(never), &self.control, &self.env, until).await {
+        match wait_for(pin!(ready), &self.control, &self.env, until).await {
             Woken::Control => {
                 self.serve()?;
             }
@@ -294,13 +307,16 @@ impl Task {
         Ok(())
     }
 
-    /// Waits as long as an element holds further input back.
-    async fn held(&mut self) -> Result<()> {
+    /// Waits as long as an element holds further input back. A flush of the input is not held.
+    async fn held(&mut self, input: Option<&Port>) -> Result<()> {
         while let Some(until) = self.chain.hold() {
-            if self.env.clock.now() >= until || self.control.order() != Order::Run {
+            if self.env.clock.now() >= until
+                || self.control.order() != Order::Run
+                || input.is_some_and(|port| !port.flushed().is_empty())
+            {
                 break;
             }
-            self.wait(Some(until)).await?;
+            self.wait_or(poll_fn(|cx| input.map_or(Poll::Pending, |port| port.poll_flushed(cx))), Some(until)).await?;
             self.drain().await?;
         }
         self.chain.release();

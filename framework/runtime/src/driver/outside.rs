@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use millstream_core::element::{SinkPort, SourcePort};
 use millstream_core::env::BoxFuture;
-use millstream_core::{Env, Error, Item, Output, PadId, Request, Result, Sink, SinkCx, Source, SourceCx};
+use millstream_core::{Env, Error, Item, Output, PadId, Request, Result, Sink, SinkCx, Source, SourceCx, Time};
 
 use super::{CloseOnDrop, End, Task};
 use crate::chain::{Chain, Kind, Step};
@@ -15,9 +15,125 @@ use crate::control::{Control, Order};
 use crate::port::Port;
 use crate::spin::Spinner;
 
-type SharedChain = Arc<Mutex<Task>>;
+type SharedChain = Arc<Mutex<Beside>>;
 
-fn lock(task: &SharedChain) -> MutexGuard<'_, Task> {
+/// The chain beside a future, which either of them may go on with.
+struct Beside {
+    task: Task,
+    /// A link that had no room.
+    blocked: Option<(usize, PadId)>,
+    /// A push that waits until everything is delivered and nothing is held.
+    pushing: Option<Waker>,
+    /// Somebody who waits for a request.
+    asking: Option<Waker>,
+}
+
+impl Beside {
+    fn share(chain: Chain, control: &Arc<Control>, env: &Env) -> SharedChain {
+        let (control, env) = (control.clone(), env.clone());
+        let task = Task { chain, control, env, quick: false, spinner: Spinner::new(false) };
+        Arc::new(Mutex::new(Self { task, blocked: None, pushing: None, asking: None }))
+    }
+
+    /// Delivers everything that is pending.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            if let Some((node, pad)) = self.blocked {
+                if self.task.poll_room(node, pad, cx).is_pending() {
+                    return Poll::Pending;
+                }
+                self.blocked = None;
+            }
+            let step = match self.task.chain.run()? {
+                Step::Drained if self.task.chain.has_requests() => {
+                    self.task.chain.serve_requests()?;
+                    continue;
+                }
+                Step::Drained => self.task.chain.flush_links(),
+                blocked @ Step::Blocked(..) => blocked,
+            };
+            match step {
+                Step::Drained => return Poll::Ready(Ok(())),
+                Step::Blocked(node, pad) => self.blocked = Some((node, pad)),
+            }
+        }
+    }
+
+    /// Delivers everything, and waits as long as an element wants no further input. The driver wakes a push that waits.
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let drained = self.poll_drain(cx)?;
+        if drained.is_ready() && self.task.chain.hold().is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        self.pushing = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The next request for the source.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<(PadId, Request)> {
+        if let Kind::Outside(waiting) = &mut self.task.chain.nodes[0].kind
+            && let Some(request) = waiting.pop_front()
+        {
+            return Poll::Ready(request);
+        }
+        self.asking = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// What the driver does between two polls of the source: mailbox, timers, what is pending. True when told to leave,
+    /// false when told to end the stream.
+    fn poll_driver(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        while self.task.control.poll_changed(cx).is_ready() {
+            match self.task.serve()? {
+                true => return Poll::Ready(Ok(true)),
+                false if self.task.control.order() == Order::Drain => return Poll::Ready(Ok(false)),
+                false => {}
+            }
+        }
+        let now = self.task.env.clock.now();
+        self.task.chain.set_now(now);
+        self.task.timers()?;
+        let drained = self.poll_drain(cx)?;
+        if self.task.chain.hold().is_some_and(|until| until <= now) {
+            self.task.chain.release();
+        }
+        self.wake_source(drained.is_ready());
+        let next = [self.task.chain.deadline(), self.task.chain.hold()].into_iter().flatten().min();
+        if timer.poll_until(next, &self.task.env, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn wake_source(&mut self, drained: bool) {
+        if drained && self.task.chain.hold().is_none() {
+            self.pushing.take().into_iter().for_each(Waker::wake);
+        }
+        if matches!(&self.task.chain.nodes[0].kind, Kind::Outside(waiting) if !waiting.is_empty()) {
+            self.asking.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// The next time at which the driver has something to do.
+#[derive(Default)]
+struct Timer(Option<(Time, BoxFuture<'static, ()>)>);
+
+impl Timer {
+    fn poll_until(&mut self, at: Option<Time>, env: &Env, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.as_ref().map(|(at, _)| *at) != at {
+            self.0 = at.map(|at| (at, env.clock.sleep_until(at)));
+        }
+        let Some((_, sleep)) = &mut self.0 else { return Poll::Pending };
+        let slept = sleep.as_mut().poll(cx);
+        if slept.is_ready() {
+            self.0 = None;
+        }
+        slept
+    }
+}
+
+fn lock(task: &SharedChain) -> MutexGuard<'_, Beside> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -29,37 +145,27 @@ pub(super) async fn run_source(
 ) -> Result<End> {
     chain.set_now(env.clock.now());
     chain.start()?;
-    let task: SharedChain = Arc::new(Mutex::new(Task {
-        chain,
-        control: control.clone(),
-        env: env.clone(),
-        quick: false,
-        spinner: Spinner::new(false),
-    }));
-    let port = ChainPort { task: task.clone(), control: control.clone() };
-    let mut future = source.run(SourceCx::new(env.clone(), Box::new(port)));
-    let ended = poll_fn(|cx| {
-        if let Poll::Ready(result) = poll_guarded(&mut future, &task, cx) {
-            return Poll::Ready(result.map(|()| true));
-        }
-        while control.poll_changed(cx).is_ready() {
-            let mut task = lock(&task);
-            match task.serve() {
-                Ok(true) => return Poll::Ready(Ok(false)),
-                Ok(false) if control.order() == Order::Drain => return Poll::Ready(Ok(true)),
-                Ok(false) => {}
-                Err(e) => return Poll::Ready(Err(e)),
-            }
-        }
-        Poll::Pending
+    let task = Beside::share(chain, &control, &env);
+    let port = ChainPort { task: task.clone() };
+    let mut future = source.run(SourceCx::new(env, Box::new(port)));
+    let mut timer = Timer::default();
+    let cancelled = poll_fn(|cx| match poll_guarded(&mut future, &task, cx) {
+        Poll::Ready(result) => Poll::Ready(result.map(|()| false)),
+        Poll::Pending => lock(&task).poll_driver(&mut timer, cx),
     })
     .await?;
     drop(future);
-    if !ended {
+    if cancelled {
         return Ok(End::Cancelled);
     }
-    let Some(task) = Arc::into_inner(task) else { return Err(Error::bug("a source kept its port")) };
-    task.into_inner().unwrap_or_else(PoisonError::into_inner).finish().await
+    let Some(beside) = Arc::into_inner(task) else { return Err(Error::bug("a source kept its port")) };
+    let mut task = beside.into_inner().unwrap_or_else(PoisonError::into_inner).task;
+    // The end may not overtake what is paced.
+    task.held(None).await?;
+    if task.control.order() == Order::Cancel {
+        return Ok(End::Cancelled);
+    }
+    task.finish().await
 }
 
 /// Polls an element's own future; a panic in it becomes its error.
@@ -70,70 +176,37 @@ fn poll_guarded(future: &mut BoxFuture<'_, Result<()>>, task: &SharedChain, cx: 
         Ok(Poll::Ready(result)) => result,
         Err(_) => Err(Error::bug("panicked")),
     };
-    let name = lock(task).chain.nodes[0].name.clone();
+    let name = lock(task).task.chain.nodes[0].name.clone();
     Poll::Ready(result.map_err(|e| e.in_element(&name)))
 }
 
 struct ChainPort {
     task: SharedChain,
-    control: Arc<Control>,
 }
 
 impl SourcePort for ChainPort {
     fn push(&mut self, pad: PadId, item: Item) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             {
-                let mut task = lock(&self.task);
-                let now = task.env.clock.now();
-                task.chain.set_now(now);
+                let mut beside = lock(&self.task);
+                if matches!(item, Item::Flush(_)) {
+                    // It voids what waits for room.
+                    beside.blocked = None;
+                }
+                let task = &mut beside.task;
+                task.chain.set_now(task.env.clock.now());
                 task.chain.emit(0, pad, item);
             }
-            self.drain().await
+            poll_fn(|cx| lock(&self.task).poll_push(cx)).await
         })
     }
 
     fn request(&mut self) -> BoxFuture<'_, (PadId, Request)> {
-        Box::pin(poll_fn(|cx| {
-            let mut task = lock(&self.task);
-            if let Kind::Outside(waiting) = &mut task.chain.nodes[0].kind
-                && let Some(request) = waiting.pop_front()
-            {
-                return Poll::Ready(request);
-            }
-            // The mailbox wakes this task, and the driver puts requests into the list.
-            let _ = self.control.poll_changed(cx);
-            Poll::Pending
-        }))
+        Box::pin(poll_fn(|cx| lock(&self.task).poll_request(cx)))
     }
 
     fn effects(&mut self, out: &mut Output) {
-        lock(&self.task).chain.effects_of(0, out);
-    }
-}
-
-impl ChainPort {
-    async fn drain(&self) -> Result<()> {
-        poll_fn(|cx| {
-            let mut task = lock(&self.task);
-            loop {
-                match task.chain.run() {
-                    Err(e) => return Poll::Ready(Err(e)),
-                    Ok(Step::Drained) if task.chain.has_requests() => {
-                        if let Err(e) = task.chain.serve_requests() {
-                            return Poll::Ready(Err(e));
-                        }
-                    }
-                    Ok(Step::Drained) => match task.chain.flush_links() {
-                        Step::Drained => return Poll::Ready(Ok(())),
-                        Step::Blocked(node, pad) if task.poll_room(node, pad, cx).is_pending() => return Poll::Pending,
-                        Step::Blocked(..) => {}
-                    },
-                    Ok(Step::Blocked(node, pad)) if task.poll_room(node, pad, cx).is_pending() => return Poll::Pending,
-                    Ok(Step::Blocked(..)) => {}
-                }
-            }
-        })
-        .await
+        lock(&self.task).task.chain.effects_of(0, out);
     }
 }
 
@@ -146,26 +219,22 @@ pub(super) async fn run_sink(
 ) -> Result<End> {
     let _closer = CloseOnDrop(port.clone());
     let open = chain.nodes.first().map_or(0, |n| n.sinks.len());
-    let task: SharedChain = Arc::new(Mutex::new(Task {
-        chain,
-        control: control.clone(),
-        env: env.clone(),
-        quick: false,
-        spinner: Spinner::new(false),
-    }));
+    let task = Beside::share(chain, &control, &env);
     let inbox = PortInbox { task: task.clone(), port: port.clone(), batch: VecDeque::new(), open };
     let mut future = sink.run(SinkCx::new(env, Box::new(inbox)));
     poll_fn(|cx| {
         match poll_guarded(&mut future, &task, cx) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(End::Eos)),
-            Poll::Ready(Err(e)) => return Poll::Ready(lock(&task).chain.outside_failed(e).map(|()| End::Cancelled)),
+            Poll::Ready(Err(e)) => {
+                return Poll::Ready(lock(&task).task.chain.outside_failed(e).map(|()| End::Cancelled));
+            }
             Poll::Pending if port.is_lost() => {
-                return Poll::Ready(lock(&task).chain.abandon().map(|()| End::Cancelled));
+                return Poll::Ready(lock(&task).task.chain.abandon().map(|()| End::Cancelled));
             }
             Poll::Pending => {}
         }
         while control.poll_changed(cx).is_ready() {
-            match lock(&task).serve() {
+            match lock(&task).task.serve() {
                 Ok(true) => return Poll::Ready(Ok(End::Cancelled)),
                 Ok(false) => {}
                 Err(e) => return Poll::Ready(Err(e)),
@@ -204,6 +273,6 @@ impl SinkPort for PortInbox {
     }
 
     fn effects(&mut self, out: &mut Output) {
-        lock(&self.task).chain.effects_of(0, out);
+        lock(&self.task).task.chain.effects_of(0, out);
     }
 }
