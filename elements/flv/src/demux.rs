@@ -154,7 +154,7 @@ impl Transform for FlvDemux {
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
             Item::Buffer(buffer) => {
-                self.push(*buffer, out)?;
+                self.push(buffer.into_inner(), out)?;
                 self.run(out)
             }
             Item::Eos => {

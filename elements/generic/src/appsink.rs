@@ -107,7 +107,7 @@ impl AppSinkHandle {
     pub async fn next_buffer(&self) -> Option<Buffer> {
         loop {
             if let Item::Buffer(buffer) = self.next().await? {
-                return Some(*buffer);
+                return Some(buffer.into_inner());
             }
         }
     }

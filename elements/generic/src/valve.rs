@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_core::item::Gap;
 use millstream_core::{
-    Buffer, BufferFlags, BuildCx, Caps, Element, Factory, Flow, Item, Output, PadId, PadTemplate, Request, Result,
-    Segment, Transform,
+    Buffer, BufferBox, BufferFlags, BuildCx, Caps, Element, Factory, Flow, Item, Output, PadId, PadTemplate, Request,
+    Result, Segment, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -129,7 +129,7 @@ impl Valve {
         self.closed || self.handle.is_dropping()
     }
 
-    fn buffer(&mut self, mut buffer: Box<Buffer>, out: &mut Output) {
+    fn buffer(&mut self, mut buffer: BufferBox, out: &mut Output) {
         if self.handle.is_dropping() {
             (self.closed, self.asked) = (true, false);
             return self.leave_out(&buffer, "valve is closed", out);

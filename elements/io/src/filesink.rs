@@ -134,7 +134,7 @@ impl Transform for FileSink {
 
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
-            Item::Buffer(buffer) => self.buffer(*buffer, out)?,
+            Item::Buffer(buffer) => self.buffer(buffer.into_inner(), out)?,
             Item::Segment(segment) if segment.format == SegmentFormat::Bytes => self.segment(&segment, out)?,
             Item::Eos => self.finish()?,
             _ => {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::boxed::BufferBox;
 use crate::buffer::Buffer;
 use crate::caps::Caps;
 use crate::time::{Time, TimeDelta};
@@ -15,7 +16,7 @@ use crate::time::{Time, TimeDelta};
 #[derive(Clone, Debug)]
 pub enum Item {
     /// Media.
-    Buffer(Box<Buffer>),
+    Buffer(BufferBox),
     /// A new stream begins on this pad; first item of every stream, before its caps.
     StreamStart(Arc<StreamInfo>),
     /// The format of the buffers that follow.
@@ -40,8 +41,9 @@ const _: () = assert!(size_of::<Item>() == 16, "inline items cost four times as 
 
 impl Item {
     /// A buffer item.
+    #[inline]
     pub fn buffer(buffer: Buffer) -> Self {
-        Self::Buffer(Box::new(buffer))
+        Self::Buffer(BufferBox::new(buffer))
     }
 
     /// One word for logs.

@@ -18,6 +18,7 @@
 //! | [`mod@env`] | time, files and randomness from outside |
 //! | [`settings`] | one serde struct per element, many uses |
 
+mod boxed;
 pub mod buffer;
 pub mod bus;
 pub mod caps;
@@ -32,6 +33,7 @@ pub mod registry;
 pub mod settings;
 pub mod time;
 
+pub use boxed::BufferBox;
 pub use buffer::{Buffer, BufferFlags, Payload};
 pub use bus::{Dropped, Message, MessageKind};
 pub use caps::{Caps, CapsSet, Value};

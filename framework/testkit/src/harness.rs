@@ -387,7 +387,7 @@ impl Harness {
     /// Takes what came out of a source pad, and keeps the buffers.
     pub fn take_buffers(&mut self, pad: &str) -> Vec<Buffer> {
         let buffers = self.take(pad).into_iter().filter_map(|item| match item {
-            Item::Buffer(buffer) => Some(*buffer),
+            Item::Buffer(buffer) => Some(buffer.into_inner()),
             _ => None,
         });
         buffers.collect()

@@ -12,7 +12,8 @@ use crate::report::Results;
 use anyhow::{Result, bail};
 
 /// Every bench there is, in the order in which they run.
-const NAMES: [&str; 8] = ["identity", "queue", "start", "flv-ts", "flv-hls", "flv-flv", "ts-flv", "instructions"];
+const NAMES: [&str; 9] =
+    ["identity", "queue", "queues", "start", "flv-ts", "flv-hls", "flv-flv", "ts-flv", "instructions"];
 
 /// Runs the benches whose names contain one of `names`, all of them if there is none.
 pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
@@ -27,6 +28,7 @@ pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
         match bench {
             "identity" => results.rows.push(per_buffer::identity(settings)?),
             "queue" => results.rows.push(per_buffer::queue(settings)?),
+            "queues" => results.rows.push(per_buffer::queues(settings)?),
             "start" => results.rows.push(start::run(settings)?),
             "instructions" => results.instructions = instructions::run(settings)?,
             conversion => {

@@ -314,7 +314,7 @@ fn unwritable(error: CodecError) -> Error {
 impl Transform for AacParse {
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
-            Item::Buffer(buffer) => self.buffer(*buffer, out)?,
+            Item::Buffer(buffer) => self.buffer(buffer.into_inner(), out)?,
             Item::Caps(caps) => self.caps(caps, out)?,
             Item::Segment(segment) => {
                 self.drain(out)?;

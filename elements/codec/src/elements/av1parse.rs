@@ -280,7 +280,7 @@ impl Av1Parse {
 impl Transform for Av1Parse {
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
-            Item::Buffer(buffer) => self.buffer(*buffer, out),
+            Item::Buffer(buffer) => self.buffer(buffer.into_inner(), out),
             Item::Caps(caps) => self.caps(caps, out)?,
             Item::Segment(segment) => {
                 self.drain(out);

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use millstream_core::caps::field;
 use millstream_core::item::SegmentFormat;
 use millstream_core::{
-    Buffer, BufferFlags, Caps, CapsSet, Error, Flow, Item, Output, PadId, Payload, Result, Segment, Time, TimeDelta,
-    Transform,
+    Buffer, BufferBox, BufferFlags, Caps, CapsSet, Error, Flow, Item, Output, PadId, Payload, Result, Segment, Time,
+    TimeDelta, Transform,
 };
 use smallvec::SmallVec;
 
@@ -273,7 +273,7 @@ impl<C: NalCodec> NalParse<C> {
         }
     }
 
-    fn buffer(&mut self, buffer: Box<Buffer>, out: &mut Output) {
+    fn buffer(&mut self, buffer: BufferBox, out: &mut Output) {
         let input = *self.input.get_or_insert(Input::Stream);
         if self.in_caps.is_none() && self.out_caps.is_none() {
             self.output = self.choose(Framing::ByteStream);
@@ -285,11 +285,11 @@ impl<C: NalCodec> NalParse<C> {
                 let nals: Nals = annex_b(&data).collect();
                 self.unit(nals, buffer, out);
             }
-            Input::Stream => self.piece(*buffer, out),
+            Input::Stream => self.piece(buffer.into_inner(), out),
         }
     }
 
-    fn prefixed(&mut self, buffer: Box<Buffer>, size: LengthSize, out: &mut Output) {
+    fn prefixed(&mut self, buffer: BufferBox, size: LengthSize, out: &mut Output) {
         let data = buffer.payload.contiguous();
         let mut units = LengthPrefixed::new(&data, size);
         let mut nals = Nals::new();
@@ -328,7 +328,7 @@ impl<C: NalCodec> NalParse<C> {
     fn split_unit(&mut self, unit: AccessUnit, out: &mut Output) {
         let (pts, dts) = self.pieces.take(unit.offset);
         let buffer = Buffer { pts, dts, offset: Some(unit.offset), ..Buffer::default() };
-        self.unit(unit.nals.into_iter().collect(), Box::new(buffer), out);
+        self.unit(unit.nals.into_iter().collect(), buffer.into(), out);
     }
 
     fn lost(&mut self, error: &CodecError, out: &mut Output) {
@@ -396,7 +396,7 @@ impl<C: NalCodec> NalParse<C> {
     }
 
     /// An access unit is whole. `buffer` has its times, and its payload when it came in a buffer of its own.
-    fn unit(&mut self, nals: Nals, mut buffer: Box<Buffer>, out: &mut Output) {
+    fn unit(&mut self, nals: Nals, mut buffer: BufferBox, out: &mut Output) {
         let found = self.look(&nals, out);
         if found.news {
             (self.codec_data, self.set_bytes) = (None, None);
@@ -419,7 +419,9 @@ impl<C: NalCodec> NalParse<C> {
         let frame = frame_duration(self.options.framerate, self.in_caps.as_ref(), || codec.frame_rate());
         self.times.complete(&mut buffer, frame, codec.reorder(), || nals.iter().find_map(|nal| codec.order(nal)));
         buffer.flags.set(BufferFlags::KEYFRAME, found.key);
-        buffer.flags.set(BufferFlags::DISCONT, buffer.flags.contains(BufferFlags::DISCONT) || self.broken);
+        if self.broken {
+            buffer.flags |= BufferFlags::DISCONT;
+        }
         self.broken = false;
         match self.output {
             Framing::ByteStream => self.byte_stream(&nals, &found, &mut buffer),

@@ -124,7 +124,7 @@ impl OpusParse {
 impl Transform for OpusParse {
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
-            Item::Buffer(buffer) => self.buffer(*buffer, out),
+            Item::Buffer(buffer) => self.buffer(buffer.into_inner(), out),
             Item::Caps(caps) => self.caps(caps, out)?,
             Item::Segment(segment) => out.forward(timed(segment)),
             Item::Flush(_) => {

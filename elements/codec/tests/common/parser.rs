@@ -18,7 +18,7 @@ pub(crate) fn taken(harness: &mut Harness) -> Parsed {
     for item in harness.take("src") {
         match item {
             Item::Caps(new) => caps.push(new),
-            Item::Buffer(buffer) => buffers.push(*buffer),
+            Item::Buffer(buffer) => buffers.push(buffer.into_inner()),
             _ => {}
         }
     }

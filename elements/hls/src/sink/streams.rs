@@ -154,7 +154,7 @@ impl StreamsSink {
     fn item(&mut self, pad: PadId, item: Item, leading: bool, out: &mut Output) -> Result<()> {
         let Some(state) = self.pads.get_mut(pad.index()) else { return Ok(()) };
         match item {
-            Item::Buffer(buffer) => self.buffer(pad, *buffer, leading, out),
+            Item::Buffer(buffer) => self.buffer(pad, buffer.into_inner(), leading, out),
             Item::StreamStart(info) => {
                 let code = info.language.as_deref().map(str::as_bytes);
                 state.language = code.and_then(|code| code.try_into().ok());

@@ -64,7 +64,8 @@ pub(crate) fn frames(harness: &mut Harness, pad: &str) -> Vec<Buffer> {
     let media = items.iter().find_map(|item| if let Item::Caps(caps) = item { Some(caps.clone()) } else { None });
     let parser = media.as_ref().and_then(parser_of);
     let Some(parser) = parser else {
-        let buffers = items.into_iter().filter_map(|item| if let Item::Buffer(b) = item { Some(*b) } else { None });
+        let buffers =
+            items.into_iter().filter_map(|item| if let Item::Buffer(b) = item { Some(b.into_inner()) } else { None });
         return buffers.collect();
     };
     let mut parser = Harness::new(&parser, "");

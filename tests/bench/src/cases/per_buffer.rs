@@ -7,6 +7,7 @@ use anyhow::Result;
 
 /// A chain of one element repeated, long and short.
 struct Chain {
+    name: &'static str,
     element: &'static str,
     short: u32,
     long: u32,
@@ -16,10 +17,16 @@ struct Chain {
 }
 
 /// GStreamer's `identity` costs 170 ns and more, ours a few: hence ten times the buffers.
-const IDENTITY: Chain = Chain { element: "identity", short: 1, long: 21, buffers: [3_000_000, 300_000], bar: 25.0 };
+const IDENTITY: Chain =
+    Chain { name: "identity", element: "identity", short: 1, long: 21, buffers: [3_000_000, 300_000], bar: 25.0 };
 
-/// Few queues, as each is a thread and there are few cores.
-const QUEUE: Chain = Chain { element: "queue", short: 1, long: 5, buffers: [2_000_000, 500_000], bar: 4.0 };
+/// The first queue: buffers are made by one thread and dropped by another from here on.
+const QUEUE: Chain =
+    Chain { name: "queue", element: "queue", short: 0, long: 1, buffers: [2_000_000, 500_000], bar: 4.0 };
+
+/// Further ones. Few, as each is a thread and there are few cores.
+const QUEUES: Chain =
+    Chain { name: "queues", element: "queue", short: 1, long: 5, buffers: [2_000_000, 500_000], bar: 4.0 };
 
 /// A fused element that only passes on.
 pub(crate) fn identity(settings: &Settings) -> Result<Row> {
@@ -29,6 +36,11 @@ pub(crate) fn identity(settings: &Settings) -> Result<Row> {
 /// A hand-over between two tasks.
 pub(crate) fn queue(settings: &Settings) -> Result<Row> {
     run(settings, &QUEUE)
+}
+
+/// Hand-overs from task to task.
+pub(crate) fn queues(settings: &Settings) -> Result<Row> {
+    run(settings, &QUEUES)
 }
 
 /// `fakesrc num-buffers=N ! ELEMENT ! … ! fakesink`, the same in both grammars.
@@ -52,7 +64,7 @@ fn run(settings: &Settings, chain: &Chain) -> Result<Row> {
     let hops = f64::from(chain.long - chain.short);
     let ours = per_hop(&samples[0], &samples[1], hops * f64::from(ours));
     let theirs = per_hop(&samples[2], &samples[3], hops * f64::from(theirs));
-    let mut row = Row::new(chain.element, "gstreamer", Unit::NsPerBuffer, &ours, &theirs);
+    let mut row = Row::new(chain.name, "gstreamer", Unit::NsPerBuffer, &ours, &theirs);
     row.bar = Some(chain.bar);
     Ok(row)
 }
