@@ -3,8 +3,12 @@
 //! | standard | what of it | where |
 //! | --- | --- | --- |
 //! | Adobe RTMP 1.0 (December 2012), 5.2 | the handshake of three parts each way | [`handshake`] |
+//! | the same, 5.3 | chunks: all formats, extended timestamps, interleaving | [`chunk`] |
+//! | the same, 5.4, 6, 7.1 | protocol control, user control, data, aggregate; no shared objects | [`message`] |
 //! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
 //!
 //! Nothing here owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out.
 
+pub mod chunk;
 pub mod handshake;
+pub mod message;
