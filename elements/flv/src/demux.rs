@@ -3,6 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `demux.rs` | the element: bytes in, tags to tracks |
+//! | `demux/packets.rs` | packets of a track to items of its pad |
 //! | `demux/track.rs` | one track: configuration, caps, pad |
 //! | `demux/timeline.rs` | timestamps of all tracks on one timeline |
 //! | `demux/streams.rs` | when it is known which tracks there are |
@@ -11,6 +12,7 @@
 //! | `demux/sniff.rs` | what a stream that is not FLV looks like |
 
 mod facts;
+mod packets;
 mod script;
 mod sniff;
 mod streams;
@@ -19,23 +21,24 @@ mod track;
 
 use bytes::Bytes;
 use millstream_core::caps::media;
-use millstream_core::item::{Custom, SeekTo, SegmentFormat};
+use millstream_core::item::{SeekTo, SegmentFormat};
 use millstream_core::registry::LinkedPad;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{
     Buffer, BufferFlags, BuildCx, Element, Error, Factory, Flow, Item, Output, PadId, PadTemplate, Request, Result,
-    Segment, StreamInfo, Time, TimeDelta, Transform,
+    Segment, Time, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::caps::{AUDIO_SRC_CAPS, VIDEO_SRC_CAPS};
-use crate::wire::{BodyError, DropReason, FlvError, FlvReader, PacketKind, Tag, TagKind, parse_audio, parse_video};
+use crate::wire::{BodyError, DropReason, FlvError, FlvReader, Tag, TagKind, parse_audio, parse_video};
 use facts::Facts;
+use packets::At;
 use script::Script;
 use streams::Streams;
 use timeline::Timeline;
-use track::{Codec, Ready, Track, Tracks};
+use track::{Codec, Tracks};
 pub(crate) use track::{Medium, parse_pad};
 
 /// The pad of script data.
@@ -59,7 +62,7 @@ pub enum Timestamps {
     /// The timeline goes on one frame later: a publisher that starts anew, or a gap longer than `max-gap`.
     #[default]
     Continuous,
-    /// They go out as they are.
+    /// They go out as they are; where they step back the next buffers say `discont`.
     Original,
 }
 
@@ -142,14 +145,6 @@ pub(crate) struct FlvDemux {
     body_warnings: u32,
 }
 
-/// Where a packet stood.
-#[derive(Clone, Copy)]
-struct At {
-    timestamp: u32,
-    offset: u64,
-    bytes: usize,
-}
-
 impl Transform for FlvDemux {
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
@@ -214,7 +209,7 @@ impl FlvDemux {
             reader: FlvReader::new(),
             input: Input::default(),
             tracks: Tracks::of_pads(srcs)?,
-            script: script.map(|pad| Script { pad: pad.id, started: false, told_ms: 0 }),
+            script: script.map(|pad| Script::new(pad.id)),
             streams: Streams::default(),
             timeline: Timeline::new(settings.timestamps == Timestamps::Continuous, max_gap_ms),
             segment: None,
@@ -270,6 +265,9 @@ impl FlvDemux {
         self.input.ended = false;
         self.timeline.reset();
         self.segment = None;
+        if let Some(script) = &mut self.script {
+            script.flush();
+        }
         for track in &mut self.tracks.0 {
             (track.has_segment, track.discont, track.position) = (false, true, Default::default());
         }
@@ -308,7 +306,7 @@ impl FlvDemux {
         }
         while let Some(dropped) = self.reader.next_dropped() {
             out.dropped(drop_reason(dropped.reason), dropped.bytes, Some(dropped.offset));
-            if dropped.reason == DropReason::Damaged {
+            if matches!(dropped.reason, DropReason::Damaged | DropReason::Encrypted) {
                 self.tracks.break_all();
             }
         }
@@ -325,12 +323,12 @@ impl FlvDemux {
     /// The end of the input.
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         self.input.ended = false;
+        self.complete(out);
         if self.reader.header().is_none() && self.reader.stats().tags == 0 {
             let message = "the input ended before an FLV header";
             let head = self.input.head.as_deref().unwrap_or_default();
             return Err(Error::malformed(message).at(0).hint(sniff::hint(head)));
         }
-        self.complete(out);
         out.forward(Item::Eos);
         Ok(())
     }
@@ -347,7 +345,7 @@ impl FlvDemux {
                     }
                     self.unknown_tracks(video.unknown_tracks, at, out);
                 }
-                Err(error) => self.unreadable("video tag that cannot be read", &error, at, out),
+                Err(error) => self.unreadable(Medium::Video, &error, at, out),
             },
             TagKind::Audio => match parse_audio(&tag.body) {
                 Ok(audio) => {
@@ -357,141 +355,9 @@ impl FlvDemux {
                     }
                     self.unknown_tracks(audio.unknown_tracks, at, out);
                 }
-                Err(error) => self.unreadable("audio tag that cannot be read", &error, at, out),
+                Err(error) => self.unreadable(Medium::Audio, &error, at, out),
             },
             TagKind::Script | TagKind::ScriptAmf3 => self.script(tag, at, out),
-        }
-    }
-
-    #[inline]
-    #[allow(clippy::too_many_arguments, reason = "the parts of one packet, which would only be packed to be unpacked")]
-    fn packet(
-        &mut self,
-        medium: Medium,
-        id: u8,
-        codec: Codec,
-        kind: PacketKind,
-        payload: Bytes,
-        at: At,
-        out: &mut Output,
-    ) {
-        let index = self.tracks.entry(medium, id);
-        match kind {
-            PacketKind::Frame { key, composition_time_ms, nano_offset } => {
-                let frame = Frame { key, composition_time_ms, nano_offset, payload };
-                self.frame(index, codec, frame, at, out);
-            }
-            PacketKind::Config => self.config(index, codec, &payload, at, out),
-            // Whether more comes is told by more coming.
-            PacketKind::End => {}
-            PacketKind::Metadata => self.event(index, VIDEO_METADATA_EVENT, payload, out),
-            PacketKind::MultichannelConfig => self.event(index, MULTICHANNEL_EVENT, payload, out),
-            PacketKind::Mpeg2TsConfig => out.dropped("AV1 descriptor of MPEG-2 TS", at.bytes as u64, Some(at.offset)),
-        }
-    }
-
-    #[cold]
-    fn config(&mut self, index: usize, codec: Codec, config: &Bytes, at: At, out: &mut Output) {
-        let Some(track) = self.tracks.0.get_mut(index) else { return };
-        if config.is_empty() && codec.needs_config() {
-            return out.dropped("empty sequence header", at.bytes as u64, Some(at.offset));
-        }
-        if config.is_empty() {
-            // Says nothing that the frames do not: AV1 by ffmpeg's early enhanced writer, Opus by the standard.
-            return;
-        }
-        if track.configure(codec, config) {
-            self.announce(index, out);
-        }
-    }
-
-    /// Sends caps, behind a stream start if they are the first.
-    #[cold]
-    fn announce(&mut self, index: usize, out: &mut Output) {
-        let Some(track) = self.tracks.0.get_mut(index) else { return };
-        let Some(caps) = track.make_caps(self.facts.metadata()) else {
-            let name = track.name();
-            return out.warn(Error::unsupported(format!("{name}: device-specific sound has no name outside Flash")));
-        };
-        if track.caps.as_ref() != Some(&caps) {
-            track.caps = Some(caps.clone());
-            if let Some(pad) = track.pad {
-                if !std::mem::replace(&mut track.started, true) {
-                    let info = StreamInfo { id: track.name(), language: None };
-                    out.push(pad, Item::StreamStart(info.into()));
-                }
-                out.caps(pad, caps);
-            }
-        }
-        self.check_complete(out);
-    }
-
-    #[inline]
-    fn frame(&mut self, index: usize, codec: Codec, frame: Frame, at: At, out: &mut Output) {
-        let Some(track) = self.tracks.0.get_mut(index) else { return };
-        if frame.payload.is_empty() {
-            return;
-        }
-        match track.accept(codec, frame.key, &frame.payload) {
-            Ready::Yes => {}
-            Ready::NewCaps => self.announce(index, out),
-            Ready::NoConfig => {
-                return out.dropped("frame ahead of its sequence header", at.bytes as u64, Some(at.offset));
-            }
-        }
-        let Some(track) = self.tracks.0.get_mut(index) else { return };
-        if track.caps.is_none() {
-            return out.dropped("frame of a codec without a name", at.bytes as u64, Some(at.offset));
-        }
-        let placed = self.timeline.place(at.timestamp, &mut track.position);
-        if placed.jumped {
-            self.tracks.break_all();
-        }
-        if !self.streams.is_complete() && self.streams.waited(placed.dts_ms, at.bytes) {
-            self.complete(out);
-        }
-        self.send(index, codec, frame, placed.dts_ms, at, out);
-        self.facts.passed(placed.dts_ms, at.offset, out);
-        if self.script.is_some() {
-            self.script_gap(placed.dts_ms, out);
-        }
-    }
-
-    #[inline]
-    fn send(&mut self, index: usize, codec: Codec, frame: Frame, dts_ms: i64, at: At, out: &mut Output) {
-        let Some(track) = self.tracks.0.get_mut(index) else { return };
-        let Some(pad) = track.pad else { return };
-        if !track.has_segment {
-            track.has_segment = true;
-            let segment = self.segment.get_or_insert_with(|| Segment::time(Time::from_millis(dts_ms)));
-            out.push(pad, Item::Segment(segment.clone().into()));
-            out.push(pad, Item::Tags(self.facts.tags()));
-        }
-        let mut payload = frame.payload;
-        if codec.has_adjustment() {
-            payload = payload.slice(1..);
-        }
-        let dts = Time::from_millis(dts_ms);
-        let pts = Time::from_millis(dts_ms.saturating_add(frame.composition_time_ms.into()))
-            + TimeDelta::from_nanos(frame.nano_offset.into());
-        let mut flags = BufferFlags::empty();
-        flags.set(BufferFlags::KEYFRAME, frame.key);
-        flags.set(BufferFlags::DISCONT, std::mem::take(&mut track.discont));
-        let buffer = Buffer {
-            payload: payload.into(),
-            pts: Some(pts),
-            dts: Some(dts),
-            duration: None,
-            offset: Some(at.offset),
-            flags,
-        };
-        out.buffer(pad, buffer);
-    }
-
-    #[cold]
-    fn event(&mut self, index: usize, name: &str, data: Bytes, out: &mut Output) {
-        if let Some(Track { pad: Some(pad), caps: Some(_), .. }) = self.tracks.0.get(index) {
-            out.push(*pad, Item::Custom(Custom { name: name.to_owned(), data }.into()));
         }
     }
 
@@ -511,12 +377,14 @@ impl FlvDemux {
     }
 
     #[cold]
-    fn unreadable(&mut self, reason: &'static str, error: &BodyError, at: At, out: &mut Output) {
+    fn unreadable(&mut self, medium: Medium, error: &BodyError, at: At, out: &mut Output) {
+        let reason = match medium {
+            Medium::Video => "video tag that cannot be read",
+            Medium::Audio => "audio tag that cannot be read",
+        };
+        self.tracks.break_medium(medium);
         out.dropped(reason, at.bytes as u64, Some(at.offset));
-        if self.body_warnings < MAX_BODY_WARNINGS {
-            self.body_warnings += 1;
-            out.warn(Error::malformed(format!("{reason}: {error}")).at(at.offset));
-        }
+        self.warn(Error::malformed(format!("{reason}: {error}")).at(at.offset), out);
     }
 
     fn unknown_tracks(&mut self, tracks: u32, at: At, out: &mut Output) {
@@ -524,14 +392,6 @@ impl FlvDemux {
             out.dropped("track of an unknown codec", 0, Some(at.offset));
         }
     }
-}
-
-/// One access unit.
-struct Frame {
-    key: bool,
-    composition_time_ms: i32,
-    nano_offset: u32,
-    payload: Bytes,
 }
 
 fn drop_reason(reason: DropReason) -> &'static str {

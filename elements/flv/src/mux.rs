@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_core::caps::media;
 use millstream_core::inbox::PadState;
+use millstream_core::item::Custom;
 use millstream_core::registry::LinkedPad;
 use millstream_core::settings::units::ByteSize;
 use millstream_core::{
@@ -43,6 +44,8 @@ const DEFAULT_INDEX: u32 = 1800;
 const MAX_INDEX: u32 = 100_000;
 /// Output buffers of one call: few enough that little waits downstream.
 const BUFFERS_A_CALL: usize = 64;
+/// Events kept until the head is written; real streams have one or two a track.
+const MAX_EARLY_EVENTS: usize = 256;
 /// Offset of the flags in the file header.
 const FLAGS_OFFSET: u64 = 4;
 
@@ -174,7 +177,12 @@ pub(crate) struct FlvMux {
     /// What is added to running time.
     shift: Option<TimeDelta>,
     first_ms: Option<i64>,
+    /// Decoding time of the last tag.
+    latest_ms: i64,
+    /// End of the presentation.
     end_ms: i64,
+    /// Events ahead of the head, which stand behind the sequence headers.
+    early_events: Vec<(PadId, PacketKind, Bytes)>,
     /// Buffers sent in this call.
     sent: usize,
 }
@@ -245,7 +253,9 @@ impl FlvMux {
             known: Known::default(),
             shift: None,
             first_ms: None,
+            latest_ms: 0,
             end_ms: 0,
+            early_events: Vec::new(),
             sent: 0,
         })
     }
@@ -286,7 +296,7 @@ impl FlvMux {
             Item::Caps(caps) => track.set_caps(&caps)?,
             Item::Segment(segment) => track.set_segment(segment),
             Item::Tags(tags) => self.known.learn(&tags),
-            Item::Custom(event) => self.event(pad, &event.name, &event.data, out)?,
+            Item::Custom(event) => self.event(pad, &event, out)?,
             _ => {}
         }
         Ok(())
@@ -298,9 +308,6 @@ impl FlvMux {
             Some(shift) => shift,
             None => self.begin_timeline(pad, buffer),
         };
-        if self.head.is_none() {
-            self.write_head(out)?;
-        }
         let Some(track) = self.tracks.get(pad.index()) else { return Ok(()) };
         if track.format.is_none() {
             return Err(Error::unsupported("media came ahead of its caps")
@@ -310,6 +317,10 @@ impl FlvMux {
             out.dropped("buffer without a time", buffer.payload.len() as u64, buffer.offset);
             return Ok(());
         };
+        if self.head.is_none() {
+            self.write_head(times.dts_ms, out)?;
+        }
+        let Some(track) = self.tracks.get(pad.index()) else { return Ok(()) };
         if track.owes_config {
             self.late_config(pad, buffer, times.dts_ms, out)?;
         }
@@ -333,9 +344,9 @@ impl FlvMux {
         shift
     }
 
-    /// File header, metadata and the sequence headers that are known.
+    /// File header, metadata and the sequence headers that are known, these with the time of the first frame.
     #[cold]
-    fn write_head(&mut self, out: &mut Output) -> Result<()> {
+    fn write_head(&mut self, dts_ms: i64, out: &mut Output) -> Result<()> {
         let (has_audio, has_video) = (self.has(Medium::Audio), self.has(Medium::Video));
         self.batch.begin_tag(BufferFlags::HEADER, None, out);
         self.writer.file_header(FileHeader::new(has_audio, has_video), &mut self.batch.slices);
@@ -349,8 +360,12 @@ impl FlvMux {
         head.slot = written.map_err(|error| Error::limit("onMetaData is too large").caused_by(error)).map(Some)?;
         self.batch.end_tag(out);
         self.head = Some(head);
+        self.latest_ms = dts_ms;
         for index in (0..self.tracks.len() as u16).map(PadId) {
-            self.config(index, 0, out)?;
+            self.config(index, dts_ms, out)?;
+        }
+        for (pad, kind, data) in std::mem::take(&mut self.early_events) {
+            self.beside(pad, kind, &data, out)?;
         }
         Ok(())
     }
@@ -438,6 +453,12 @@ impl FlvMux {
             _ => dts_ms,
         };
         let times = Some((Time::from_millis(dts_ms), Time::from_millis(pts_ms)));
+        let mut flags = flags;
+        if dts_ms < self.latest_ms {
+            // An input that came late, or whose timestamps jump: the output says so.
+            flags.set(BufferFlags::DISCONT, true);
+        }
+        self.latest_ms = dts_ms;
         self.batch.begin_tag(flags, times, out);
         // Only the low 32 bits exist on the wire: they wrap after 49.7 days.
         let written = self.writer.tag(tag_kind, dts_ms as u32, &self.scratch, payload, &mut self.batch.slices);
@@ -457,24 +478,30 @@ impl FlvMux {
 
     /// What `flvdemux` read beside frames and sequence headers.
     #[cold]
-    fn event(&mut self, pad: PadId, name: &str, data: &Bytes, out: &mut Output) -> Result<()> {
-        let kind = match name {
+    fn event(&mut self, pad: PadId, event: &Custom, out: &mut Output) -> Result<()> {
+        let kind = match event.name.as_str() {
             VIDEO_METADATA_EVENT => PacketKind::Metadata,
             MULTICHANNEL_EVENT => PacketKind::MultichannelConfig,
             _ => return Ok(()),
         };
-        let Some(track) = self.tracks.get(pad.index()) else { return Ok(()) };
-        let fits = match &track.format {
+        if self.head.is_some() {
+            return self.beside(pad, kind, &event.data, out);
+        }
+        if self.early_events.len() < MAX_EARLY_EVENTS {
+            self.early_events.push((pad, kind, event.data.clone()));
+        }
+        Ok(())
+    }
+
+    /// Writes a packet that is no frame, if the codec of its track has such packets.
+    fn beside(&mut self, pad: PadId, kind: PacketKind, data: &Bytes, out: &mut Output) -> Result<()> {
+        let fits = match self.tracks.get(pad.index()).and_then(|track| track.format.as_ref()) {
             Some(Format::Video(format)) => kind == PacketKind::Metadata && format.codec.fourcc().is_some(),
             Some(Format::Audio(format)) => kind == PacketKind::MultichannelConfig && format.codec.fourcc().is_some(),
             _ => false,
         };
         if fits {
-            let dts_ms = track.last_ms.unwrap_or(self.end_ms);
-            if self.head.is_none() {
-                return Ok(());
-            }
-            self.tag(pad, kind, dts_ms, BufferFlags::empty(), std::slice::from_ref(data), out)?;
+            self.tag(pad, kind, self.latest_ms, BufferFlags::empty(), std::slice::from_ref(data), out)?;
         }
         Ok(())
     }
@@ -482,13 +509,13 @@ impl FlvMux {
     /// All inputs have ended.
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         if self.head.is_none() {
-            self.write_head(out)?;
+            self.write_head(0, out)?;
         }
         for pad in (0..self.tracks.len() as u16).map(PadId) {
             let Some(track) = self.tracks.get(pad.index()) else { continue };
             let h264 = matches!(&track.format, Some(Format::Video(format)) if format.codec == VideoCodec::H264);
-            if let (true, Some(last)) = (h264, track.last_ms) {
-                self.tag(pad, PacketKind::End, last, BufferFlags::empty(), &[], out)?;
+            if h264 && track.last_ms.is_some() {
+                self.tag(pad, PacketKind::End, self.latest_ms, BufferFlags::empty(), &[], out)?;
             }
         }
         self.batch.flush(out);
@@ -515,7 +542,8 @@ impl FlvMux {
         let totals = Totals { duration: length as f64 / 1000.0, size: self.writer.offset() };
         let mut data = head::metadata(&self.tracks, &self.known, Some(totals));
         let keyframes = self.index.keyframes();
-        data.keyframes = (!keyframes.times.is_empty()).then_some(keyframes);
+        // One entry says what everybody knows, and libavformat takes it for a mistake.
+        data.keyframes = (keyframes.times.len() > 1).then_some(keyframes);
         if let Some((offset, bytes)) = head.slot.and_then(|slot| slot.patch(&data)) {
             overwrite(offset, bytes, out);
         }

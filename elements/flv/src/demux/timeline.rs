@@ -2,7 +2,8 @@
 
 use crate::wire::TimestampUnwrapper;
 
-/// A track that steps back further than this has been started anew. Smaller steps are the disorder of a careless writer.
+/// A track that steps back further than this has been started anew. Smaller steps are the disorder of a careless writer: time
+/// then stands still until it is caught up with.
 const MAX_STEP_BACK_MS: i64 = 1000;
 /// Distance between frames that is assumed while it is not known: that of 25 pictures a second.
 const DEFAULT_INTERVAL_MS: i64 = 40;
@@ -37,6 +38,8 @@ pub(super) struct Timeline {
 pub(super) struct Placed {
     /// Decoding time in milliseconds.
     pub(super) dts_ms: i64,
+    /// What a composition time counts from: where the frame itself says that it is, if that is earlier.
+    pub(super) said_ms: i64,
     /// The timestamps jumped just ahead of it.
     pub(super) jumped: bool,
 }
@@ -50,7 +53,8 @@ impl Timeline {
     pub(super) fn place(&mut self, wire: u32, track: &mut Position) -> Placed {
         let raw = self.unwrapper.unwrap(wire);
         let mut dts_ms = raw.saturating_add(self.shift);
-        let back = track.last.is_some_and(|last| dts_ms < last.saturating_sub(MAX_STEP_BACK_MS));
+        let allowed = if self.continuous { MAX_STEP_BACK_MS } else { 0 };
+        let back = track.last.is_some_and(|last| dts_ms < last.saturating_sub(allowed));
         let ahead = self.newest.is_some_and(|newest| dts_ms > newest.saturating_add(self.max_gap_ms));
         let jumped = back || ahead;
         if jumped && self.continuous {
@@ -58,14 +62,16 @@ impl Timeline {
             dts_ms = self.newest.unwrap_or(dts_ms).saturating_add(interval);
             self.shift = dts_ms.saturating_sub(raw);
         }
+        let said_ms = dts_ms;
         if !jumped && let Some(last) = track.last {
+            dts_ms = dts_ms.max(last);
             let interval = dts_ms.saturating_sub(last);
             track.interval = (1..=MAX_INTERVAL_MS).contains(&interval).then_some(interval).or(track.interval);
         }
         track.last = Some(dts_ms);
         // After a jump that is passed on, what was before does not count.
         self.newest = Some(if jumped { dts_ms } else { self.newest.map_or(dts_ms, |newest| newest.max(dts_ms)) });
-        Placed { dts_ms, jumped }
+        Placed { dts_ms, said_ms, jumped }
     }
 
     /// The time of something that is not a frame, such as a cue point. Has no influence on what follows.
@@ -117,13 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn flv_2_wrap_and_small_disorder_are_no_jumps() {
+    fn flv_2_wrap_and_small_disorder_are_no_jumps_and_never_go_back() {
         let (mut timeline, mut track) = (Timeline::new(true, 10_000), Position::default());
         let near = u32::MAX - 20;
         let placed = times(&mut timeline, &mut track, &[near, near + 20, 19, 10, 60]);
         let first = i64::from(near);
-        assert_eq!(placed.iter().map(|(ms, _)| ms - first).collect::<Vec<_>>(), [0, 20, 40, 31, 81]);
+        assert_eq!(placed.iter().map(|(ms, _)| ms - first).collect::<Vec<_>>(), [0, 20, 40, 40, 81]);
         assert!(placed.iter().all(|(_, jumped)| !jumped));
+        let (mut timeline, mut track) = (Timeline::new(false, 10_000), Position::default());
+        assert_eq!(times(&mut timeline, &mut track, &[40, 31, 60]), [(40, false), (31, true), (60, false)], "original");
     }
 
     #[test]
@@ -134,6 +142,6 @@ mod tests {
         for second in 0..60 {
             assert!(!timeline.place(second * 1000, &mut video).jumped);
         }
-        assert_eq!(timeline.place(59_500, &mut sparse), Placed { dts_ms: 59_500, jumped: false });
+        assert_eq!(timeline.place(59_500, &mut sparse), Placed { dts_ms: 59_500, said_ms: 59_500, jumped: false });
     }
 }

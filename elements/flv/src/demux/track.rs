@@ -1,6 +1,9 @@
 //! One track of the input and the pad it feeds.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use millstream_core::item::Custom;
 use millstream_core::registry::LinkedPad;
 use millstream_core::{Caps, Error, PadId, Result};
 
@@ -61,6 +64,10 @@ struct FrameFacts {
     sound: Option<(u32, u8)>,
 }
 
+/// The codec has no name outside FLV.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unnamed;
+
 /// A track.
 #[derive(Debug)]
 pub(super) struct Track {
@@ -70,17 +77,22 @@ pub(super) struct Track {
     /// The pad it feeds, if that is linked.
     pub(super) pad: Option<PadId>,
     codec: Option<Codec>,
-    config: Option<Bytes>,
+    /// The newest configuration, and the codec it is of. It outlives frames that claim another codec: those may be damaged.
+    config: Option<(Codec, Bytes)>,
     facts: FrameFacts,
     /// The stream has been announced.
     pub(super) started: bool,
-    /// Caps that were announced.
+    /// Caps that were announced last.
     pub(super) caps: Option<Caps>,
+    /// The announced caps are those of the frames that come now.
+    settled: bool,
     /// The timeline has been announced.
     pub(super) has_segment: bool,
     /// The next buffer does not follow on the one before.
     pub(super) discont: bool,
     pub(super) position: Position,
+    /// What came ahead of the first sequence header.
+    pub(super) early_events: Vec<Arc<Custom>>,
 }
 
 /// What a frame needs before it can go out.
@@ -105,9 +117,11 @@ impl Track {
             facts: FrameFacts::default(),
             started: false,
             caps: None,
+            settled: false,
             has_segment: false,
             discont: false,
             position: Position::default(),
+            early_events: Vec::new(),
         }
     }
 
@@ -119,13 +133,19 @@ impl Track {
         }
     }
 
+    /// The configuration of the codec in use.
+    fn config(&self) -> Option<&Bytes> {
+        let codec = self.codec?;
+        self.config.as_ref().filter(|(of, _)| of.is_same(codec)).map(|(_, config)| config)
+    }
+
     /// Takes a sequence header. True when it brings news.
     pub(super) fn configure(&mut self, codec: Codec, config: &Bytes) -> bool {
-        let same = self.codec.is_some_and(|own| own.is_same(codec)) && self.config.as_ref() == Some(config);
+        let same = self.codec.is_some_and(|own| own.is_same(codec)) && self.config() == Some(config);
         if !same {
-            (self.codec, self.facts) = (Some(codec), FrameFacts::default());
+            (self.codec, self.facts, self.settled) = (Some(codec), FrameFacts::default(), false);
             // A copy: the header would pin the block of input that it came in for as long as it holds.
-            self.config = Some(Bytes::copy_from_slice(config));
+            self.config = Some((codec, Bytes::copy_from_slice(config)));
         }
         !same
     }
@@ -133,16 +153,14 @@ impl Track {
     /// Looks at a frame ahead of its going out.
     #[inline]
     pub(super) fn accept(&mut self, codec: Codec, key: bool, payload: &Bytes) -> Ready {
-        if self.codec.is_some_and(|own| own.is_same(codec)) {
-            if codec.needs_config() {
-                return if self.config.is_some() { Ready::Yes } else { Ready::NoConfig };
-            }
-        } else {
-            (self.codec, self.config, self.facts) = (Some(codec), None, FrameFacts::default());
-            if codec.needs_config() {
-                return Ready::NoConfig;
-            }
-            self.caps = None;
+        if codec.needs_config() && !self.config.as_ref().is_some_and(|(of, _)| of.is_same(codec)) {
+            return Ready::NoConfig;
+        }
+        if !self.codec.is_some_and(|own| own.is_same(codec)) {
+            (self.codec, self.facts, self.settled) = (Some(codec), FrameFacts::default(), false);
+        }
+        if codec.needs_config() {
+            return if self.settled { Ready::Yes } else { Ready::NewCaps };
         }
         self.learn(codec, key, payload)
     }
@@ -151,31 +169,53 @@ impl Track {
     fn learn(&mut self, codec: Codec, key: bool, payload: &Bytes) -> Ready {
         let mut facts = self.facts;
         match codec {
-            Codec::Video(codec) if key && self.config.is_none() => {
+            Codec::Video(codec) if key && self.config().is_none() => {
                 facts.size = frame_size(codec, payload).or(facts.size)
             }
             Codec::Video(_) => {}
             Codec::Audio(codec, _) => facts.sound = frame_params(codec, payload).or(facts.sound),
         }
-        let mut news = self.caps.is_none() || facts != self.facts;
-        if codec.has_adjustment() && self.config.as_deref() != payload.get(..1) {
-            self.config = Some(Bytes::copy_from_slice(payload.get(..1).unwrap_or_default()));
+        let mut news = !self.settled || facts != self.facts;
+        let adjustment = payload.get(..1).unwrap_or_default();
+        if codec.has_adjustment() && self.config().is_none_or(|config| config != adjustment) {
+            self.config = Some((codec, Bytes::copy_from_slice(adjustment)));
             news = true;
         }
         self.facts = facts;
         if news { Ready::NewCaps } else { Ready::Yes }
     }
 
+    /// Takes the caps of what is known now. Some if they are to be announced: they differ from those announced last.
+    ///
+    /// # Errors
+    /// [`Unnamed`] for a codec without a name.
+    pub(super) fn settle(&mut self, metadata: Option<&MetaData>) -> Result<Option<Caps>, Unnamed> {
+        self.settled = false;
+        let caps = self.make_caps(metadata).ok_or(Unnamed)?;
+        self.settled = true;
+        if self.caps.as_ref() == Some(&caps) {
+            return Ok(None);
+        }
+        self.caps = Some(caps.clone());
+        Ok(Some(caps))
+    }
+
+    /// True when frames can go out.
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     /// The caps of what is known; `None` for a codec without a name.
-    pub(super) fn make_caps(&self, metadata: Option<&MetaData>) -> Option<Caps> {
+    fn make_caps(&self, metadata: Option<&MetaData>) -> Option<Caps> {
         let metadata = metadata.filter(|_| self.id == 0);
         match self.codec? {
             Codec::Video(codec) => {
-                let config = self.config.as_ref();
+                let config = self.config();
                 Some(VideoSource { codec, config, frame_size: self.facts.size, metadata }.caps())
             }
             Codec::Audio(codec, sound) => {
-                let config = self.config.as_ref();
+                let config = self.config();
                 AudioSource { codec, sound, config, frame: self.facts.sound }.caps()
             }
         }
@@ -224,6 +264,11 @@ impl Tracks {
     /// True when nothing is missing that a pad was linked for.
     pub(super) fn all_linked_started(&self) -> bool {
         self.0.iter().all(|track| track.pad.is_none() || track.caps.is_some())
+    }
+
+    /// The next buffer of each track of a medium does not follow on the one before.
+    pub(super) fn break_medium(&mut self, medium: Medium) {
+        self.0.iter_mut().filter(|track| track.medium == medium).for_each(|track| track.discont = true);
     }
 
     /// The next buffer of every track is a new beginning.

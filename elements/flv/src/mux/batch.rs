@@ -21,10 +21,11 @@ impl Batch {
         Self { slices: Slices::new(), limit, offset: 0, flags: BufferFlags::empty(), times: None }
     }
 
-    /// Says what the tag is that is written next: flags, decoding and presentation time. A key frame begins a buffer.
+    /// Says what the tag is that is written next: flags, decoding and presentation time. A key frame begins a buffer,
+    /// and so does what does not follow on what came before.
     #[inline]
     pub(super) fn begin_tag(&mut self, flags: BufferFlags, times: Option<(Time, Time)>, out: &mut Output) {
-        if flags.contains(BufferFlags::KEYFRAME) {
+        if flags.contains(BufferFlags::KEYFRAME) || flags.contains(BufferFlags::DISCONT) {
             self.flush(out);
         }
         if self.slices.is_empty() {

@@ -11,6 +11,8 @@ use crate::wire::{AudioCodec, MetaData, VideoCodec};
 const CREATOR: &str = concat!("millstream ", env!("CARGO_PKG_VERSION"));
 /// Texts that are taken over from the source; real files have a dozen.
 const MAX_TEXTS: usize = 64;
+/// Bits in a kilobit of the data rates: the standard does not say; libavformat, GStreamer and flvmeta count so.
+const KILOBIT: f64 = 1024.0;
 /// Names that the muxer itself gives a value.
 const OWN_NAMES: [&str; 16] = [
     "duration",
@@ -85,7 +87,8 @@ pub(super) fn metadata(tracks: &[Track], known: &Known, totals: Option<Totals>) 
 }
 
 fn rate_of(track: &Track, totals: Option<Totals>) -> Option<f64> {
-    totals.map(|totals| if totals.duration > 0.0 { track.bytes as f64 * 0.008 / totals.duration } else { 0.0 })
+    let bits = track.bytes as f64 * 8.0;
+    totals.map(|totals| if totals.duration > 0.0 { bits / KILOBIT / totals.duration } else { 0.0 })
 }
 
 fn video(track: &Track, totals: Option<Totals>, data: &mut MetaData) {

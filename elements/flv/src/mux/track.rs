@@ -163,14 +163,10 @@ impl Track {
         let pts = buffer.pts.map_or(dts, place);
         // A codec whose tags carry no composition time is shown when it is decoded: what counts is the presentation.
         let dts = if self.carries_composition_time() { dts } else { pts };
-        let nanos = nanos && self.has_fourcc();
-        // With a nanosecond offset, which is never negative, milliseconds are rounded down.
-        let dts_ms = if nanos { dts.nanos().div_euclid(NANOS_A_MS) } else { dts.millis() }.max(0);
-        let (pts_ms, nano_offset) = if nanos {
-            (pts.nanos().div_euclid(NANOS_A_MS), pts.nanos().rem_euclid(NANOS_A_MS) as u32)
-        } else {
-            (pts.millis(), 0)
-        };
+        // With a nanosecond offset, which is never negative, milliseconds are rounded down: on all tracks, for the sake of their order.
+        let millis = |time: Time| if nanos { time.nanos().div_euclid(NANOS_A_MS) } else { time.millis() };
+        let (dts_ms, pts_ms) = (millis(dts).max(0), millis(pts));
+        let nano_offset = if nanos && self.has_fourcc() { pts.nanos().rem_euclid(NANOS_A_MS) as u32 } else { 0 };
         let limit = 1 << 23;
         let composition_time_ms = pts_ms.saturating_sub(dts_ms).clamp(-limit, limit - 1) as i32;
         Some(Times { dts_ms, composition_time_ms, nano_offset })

@@ -12,7 +12,7 @@ use super::slices::Slices;
 use super::tag::{Tag, TagKind};
 use super::timestamp::TimestampUnwrapper;
 use super::video::parse_video;
-use super::writer::{FlvWriter, KeyframeIndex};
+use super::writer::{FlvWriter, KeyframeIndex, is_filler};
 
 /// How many index entries the copy gets at most: ten hours of a key frame every two seconds.
 const MAX_ENTRIES: usize = 18_000;
@@ -36,6 +36,7 @@ pub fn add_index(file: &Bytes) -> Result<Vec<u8>, FlvError> {
     let has = |kind| tags.iter().any(|tag| tag.kind == kind);
     let keys = tags.iter().filter(|tag| is_key(tag)).count().min(MAX_ENTRIES);
     metadata.keyframes = None;
+    metadata.other.retain(|(name, _)| !is_filler(name));
     let (mut writer, mut out) = (FlvWriter::new(), Slices::new());
     writer.file_header(FileHeader::new(has(TagKind::Audio), has(TagKind::Video)), &mut out);
     // Room for a duration and size that the source may not have had.

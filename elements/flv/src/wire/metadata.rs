@@ -23,9 +23,9 @@ pub struct MetaData {
     pub height: Option<f64>,
     /// Frames per second.
     pub frame_rate: Option<f64>,
-    /// Video bit rate in kbit/s.
+    /// Video bit rate in kbit/s, of 1024 bits each as writers and readers count.
     pub video_data_rate: Option<f64>,
-    /// Audio bit rate in kbit/s.
+    /// Audio bit rate in kbit/s, of 1024 bits each as writers and readers count.
     pub audio_data_rate: Option<f64>,
     /// Sampling rate in Hz.
     pub audio_sample_rate: Option<f64>,

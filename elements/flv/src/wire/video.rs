@@ -214,6 +214,9 @@ fn write_extended(track_id: u8, codec: VideoCodec, kind: PacketKind, out: &mut i
     let packet_type = type_of(codec, kind)?;
     let frame_type = match kind {
         PacketKind::Frame { key, .. } => frame_type_of(key),
+        // The standard ignores it here; libavformat knows metadata by it and takes them for a frame otherwise. With multitrack
+        // it would be read as a command.
+        PacketKind::Metadata if track_id == 0 => frame_type::COMMAND,
         _ => frame_type::KEY,
     };
     let single = if track_id == 0 { packet_type } else { packet_type::MULTITRACK };

@@ -12,14 +12,16 @@ use super::tag::{TagHeader, TagKind};
 
 /// Name of the property that takes the room which the key frame index does not use.
 const FILLER: &str = "filler";
+/// Appended to the name until the filler has the length that it has to have.
+const FILLER_PAD: &str = "_";
+/// Bytes of one number in a list.
+const NUMBER: usize = 9;
 /// Bytes of one entry of the index: two numbers.
-const ENTRY: usize = 18;
-/// Bytes around the entries: the `keyframes` object with two empty lists, and the filler's own head in its longest form.
-const INDEX_ROOM: usize = 2 + 9 + 1 + (2 + 13 + 5) + (2 + 5 + 5) + 3 + FILLER_HEAD_LONG;
-/// Name, marker and two-byte length.
-const FILLER_HEAD: usize = 2 + FILLER.len() + 3;
-/// Name, marker and four-byte length.
-const FILLER_HEAD_LONG: usize = 2 + FILLER.len() + 5;
+const ENTRY: usize = 2 * NUMBER;
+/// Bytes of the shortest filler: name, marker and count of an empty list.
+const FILLER_HEAD: usize = 2 + FILLER.len() + 1 + 4;
+/// Bytes around the entries: the `keyframes` object with two empty lists, and a filler that fills nothing.
+const INDEX_ROOM: usize = 2 + 9 + 1 + (2 + 13 + 5) + (2 + 5 + 5) + 3 + FILLER_HEAD;
 
 /// A sans-IO FLV writer: tags go in, slices come out.
 ///
@@ -198,22 +200,22 @@ impl KeyframeIndex {
     }
 }
 
-/// The script body, with properties of together exactly `filler` bytes at the end if that is not 0.
-fn write_metadata(data: &MetaData, mut filler: usize, out: &mut Vec<u8>) {
+/// The script body, with a property of exactly `filler` bytes at the end if that is not 0.
+///
+/// The filler is a list of zeros, which readers take as they take the lists of the index. A text they would show, or refuse as too
+/// long (libavformat reads no further than a text of 1024 bytes). Zeros have 9 bytes each; the name makes up the rest.
+fn write_metadata(data: &MetaData, filler: usize, out: &mut Vec<u8>) {
     let mut properties = data.to_properties();
-    let mut fill = |text: usize| properties.push((FILLER.into(), Value::String(" ".repeat(text))));
-    let longest_short = FILLER_HEAD + usize::from(u16::MAX);
-    if filler > longest_short && filler - FILLER_HEAD_LONG <= usize::from(u16::MAX) {
-        // Too long for a short string and too short for a long one: two of them.
-        fill(0);
-        filler -= FILLER_HEAD;
-    }
-    if filler > longest_short {
-        fill(filler - FILLER_HEAD_LONG);
-    } else if filler > 0 {
-        fill(filler.saturating_sub(FILLER_HEAD));
+    if let Some(room) = filler.checked_sub(FILLER_HEAD) {
+        let name = FILLER.to_owned() + &FILLER_PAD.repeat(room % NUMBER);
+        properties.push((name, Value::StrictArray(vec![Value::Number(0.0); room / NUMBER])));
     }
     write_script(ON_META_DATA, &[Value::ecma_array(properties)], out);
+}
+
+/// True for the properties that only take room.
+pub(super) fn is_filler(name: &str) -> bool {
+    name.strip_prefix(FILLER).is_some_and(|rest| rest.len() < NUMBER && rest.chars().all(|c| FILLER_PAD.contains(c)))
 }
 
 #[cfg(test)]
@@ -268,7 +270,9 @@ mod tests {
             let mut body = Vec::new();
             write_metadata(&MetaData::default(), filler, &mut body);
             assert_eq!(body.len(), empty.len() + filler);
-            assert_eq!(parse_script(TagKind::Script, &body).unwrap().damage, None);
+            let script = parse_script(TagKind::Script, &body).unwrap();
+            assert_eq!(script.damage, None);
+            assert!(script.values[0].properties().unwrap().iter().all(|(name, _)| is_filler(name)));
         }
     }
 
