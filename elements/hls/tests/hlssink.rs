@@ -434,6 +434,26 @@ fn hls_5_a_transport_stream_is_cut_at_its_random_access_points() {
 }
 
 #[test]
+fn ts_1_packets_with_time_stamps_or_error_correction_become_plain_ones() {
+    let plain = TestEnv::new();
+    let mut harness = sink(&plain, "segment-duration=2s", &[("sink", "video/mpegts")]);
+    harness.push_bytes("sink", &clip(), 1 << 20).expect("runs");
+    harness.eos().expect("ends");
+    for (ahead, behind) in [(4, 0), (0, 16), (0, 20)] {
+        let around = |packet: &[u8]| [&vec![0x11; ahead], packet, &vec![0x47; behind]].concat();
+        let wide: Bytes = clip().chunks(188).flat_map(around).collect();
+        let env = TestEnv::new();
+        let caps = format!("video/mpegts, packetsize={}", 188 + ahead + behind);
+        let mut harness = sink(&env, "segment-duration=2s", &[("sink", &caps)]);
+        harness.push_bytes("sink", &wide, 100_003).expect("runs");
+        harness.eos().expect("ends");
+        // The service description comes ahead of the tables.
+        assert!(matches!(&harness.drops[..], [sdt] if sdt.bytes == 188), "{:?}", harness.drops);
+        assert!(joined(&env) == joined(&plain), "{ahead} ahead, {behind} behind");
+    }
+}
+
+#[test]
 fn a_transport_stream_with_garbage_keeps_its_packets() {
     let mut bytes = vec![1, 2, 0x47, 3];
     bytes.extend_from_slice(&clip());
@@ -444,7 +464,9 @@ fn a_transport_stream_with_garbage_keeps_its_packets() {
     harness.push_bytes("sink", &bytes.into(), 4096).expect("runs");
     harness.eos().expect("ends");
     assert_eq!(joined(&env).1.len(), 5);
-    assert!(!harness.drops.is_empty());
+    let told: Vec<_> = harness.drops.iter().map(|drop| (drop.bytes, drop.offset)).collect();
+    assert!(told.contains(&(4, Some(0))) && told.contains(&(50, Some(4 + 188 * 1000))), "{told:?}");
+    assert_eq!(told.iter().map(|(bytes, _)| bytes).sum::<u64>(), 4 + 50 + 20 + 188, "and the service description");
 }
 
 #[test]

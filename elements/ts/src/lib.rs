@@ -5,6 +5,7 @@
 //! | standard | what of it | where |
 //! | --- | --- | --- |
 //! | ISO/IEC 13818-1:2023, 2.4.3.2 - 2.4.3.5 | packet, adaptation field, PCR | [`packet`], [`adaptation`], [`timestamp`] |
+//! | the same, and packets with a time stamp or error correction | finding them in bytes | [`framer`] |
 //! | ISO/IEC 13818-1:2023, 2.4.3.6 - 2.4.3.7 | PES packet | [`pes`] |
 //! | ISO/IEC 13818-1:2023, 2.4.4 and 2.6 | sections, PAT, PMT, descriptors | [`psi`] |
 //! | ISO/IEC 13818-1:2023, annex A | CRC of sections | [`psi::crc32`] |
@@ -18,6 +19,7 @@ pub mod adaptation;
 pub mod demuxer;
 pub mod elements;
 pub mod error;
+pub mod framer;
 pub mod muxer;
 pub mod packet;
 pub mod pes;

@@ -6,7 +6,8 @@
 
 use bytes::Bytes;
 use millstream_core::{BlockPool, Time};
-use millstream_ts::packet::{PACKET_SIZE, Packet, Pid, SYNC_BYTE};
+use millstream_ts::framer::{Frame as Found, Framer};
+use millstream_ts::packet::{PACKET_SIZE, Packet, Pid};
 use millstream_ts::pes::PesHeader;
 use millstream_ts::psi::{Codec, MAX_PSI_SECTION, Pat, Pmt, Section, SectionAssembler, StreamClass};
 use millstream_ts::timestamp::Unroller;
@@ -34,14 +35,15 @@ pub(super) enum Step {
     Write(Bytes),
     /// End the open segment.
     Cut(Cut),
-    /// Bytes that are no packet, or belong to no known program.
-    Dropped(&'static str, u64),
+    /// Bytes that are no packet, or belong to no known program: why, how many, and the offset of the first.
+    Dropped(&'static str, u64, u64),
 }
 
-/// Splits a transport stream of 188-byte packets.
+/// Splits a transport stream. Whatever surrounds its packets is left out: what comes out are packets of 188 bytes.
 pub(super) struct Splitter {
     segmenter: Segmenter,
-    carry: Vec<u8>,
+    /// `None` where the next bytes do not go on from what came.
+    framer: Option<Framer>,
     block: Vec<u8>,
     pool: BlockPool,
     pat: Table,
@@ -53,12 +55,8 @@ pub(super) struct Splitter {
     /// Tables were here and have not been put back yet.
     tables_due: bool,
     unroller: Unroller,
-    /// Packets follow each other without a gap.
-    locked: bool,
-    /// Bytes that were no packet.
-    garbage: u64,
-    /// Bytes of packets that came before the tables.
-    early: u64,
+    /// Bytes of packets that came before the tables, and the offset of the first.
+    early: Option<(u64, u64)>,
 }
 
 /// A PAT or PMT: its packets, and the counter under which they go out.
@@ -116,7 +114,7 @@ impl Splitter {
     pub(super) fn new(segmenter: Segmenter) -> Self {
         Self {
             segmenter,
-            carry: Vec::new(),
+            framer: None,
             block: Vec::new(),
             pool: BlockPool::new(BLOCK, KEPT_BLOCKS),
             pat: Table::new(Some(Pid::PAT)),
@@ -125,59 +123,46 @@ impl Splitter {
             streams: Vec::new(),
             tables_due: false,
             unroller: Unroller::default(),
-            locked: false,
-            garbage: 0,
-            early: 0,
+            early: None,
         }
     }
 
-    /// Takes the next bytes of the stream.
-    pub(super) fn push(&mut self, mut bytes: &[u8], steps: &mut Vec<Step>) {
-        if !self.carry.is_empty() {
-            let missing = PACKET_SIZE.saturating_sub(self.carry.len()).min(bytes.len());
-            let (head, rest) = bytes.split_at(missing);
-            self.carry.extend_from_slice(head);
-            bytes = rest;
-            let Ok(packet) = <[u8; PACKET_SIZE]>::try_from(self.carry.as_slice()) else { return };
-            self.carry.clear();
-            self.packet(&packet, steps);
-        }
-        while let Some((packet, rest)) = bytes.split_first_chunk::<PACKET_SIZE>() {
-            let next_too = rest.first().is_none_or(|next| *next == SYNC_BYTE);
-            self.locked = packet[0] == SYNC_BYTE && (self.locked || next_too);
-            if self.locked {
-                self.packet(packet, steps);
-                bytes = rest;
-            } else {
-                self.garbage += 1;
-                bytes = bytes.get(1..).unwrap_or_default();
-            }
-        }
-        let skipped = bytes.iter().take_while(|byte| **byte != SYNC_BYTE).count();
-        self.garbage += skipped as u64;
-        self.carry.extend_from_slice(bytes.get(skipped..).unwrap_or_default());
-        for (reason, bytes) in
-            [("bytes that are no packet", &mut self.garbage), ("packet before the tables", &mut self.early)]
-        {
-            if *bytes > 0 {
-                steps.push(Step::Dropped(reason, std::mem::take(bytes)));
-            }
-        }
+    /// Takes the next bytes of the stream, which are at this offset.
+    pub(super) fn push(&mut self, bytes: &Bytes, offset: Option<u64>, steps: &mut Vec<Step>) {
+        let mut framer = self.framer.take().unwrap_or_else(|| Framer::at(offset.unwrap_or(0)));
+        framer.push(bytes.clone());
+        self.frames(&mut framer, steps);
+        self.framer = Some(framer);
     }
 
     /// The end: what is left belongs to the last segment.
     pub(super) fn finish(&mut self, steps: &mut Vec<Step>) {
-        if !self.carry.is_empty() {
-            steps.push(Step::Dropped("cut packet", self.carry.len() as u64));
-            self.carry.clear();
+        if let Some(mut framer) = self.framer.take() {
+            framer.finish();
+            self.frames(&mut framer, steps);
         }
         self.flush(steps);
         steps.extend(self.segmenter.finish().map(Step::Cut));
     }
 
+    fn frames(&mut self, framer: &mut Framer, steps: &mut Vec<Step>) {
+        while let Some(found) = framer.next() {
+            match found {
+                Found::Packet(raw, offset) => self.packet(raw, offset, steps),
+                Found::Garbage { offset, bytes } => {
+                    steps.push(Step::Dropped("bytes that are no packet", bytes, offset))
+                }
+                Found::Cut { offset, bytes } => steps.push(Step::Dropped("cut packet", bytes, offset)),
+            }
+        }
+        if let Some((offset, bytes)) = self.early.take() {
+            steps.push(Step::Dropped("packet before the tables", bytes, offset));
+        }
+    }
+
     /// Whatever follows does not go on from what came.
     pub(super) fn discontinuity(&mut self) {
-        self.carry.clear();
+        self.framer = None;
         self.segmenter.discontinuity();
     }
 
@@ -191,10 +176,9 @@ impl Splitter {
         self.segmenter.exceeds()
     }
 
-    fn packet(&mut self, raw: &[u8; PACKET_SIZE], steps: &mut Vec<Step>) {
+    fn packet(&mut self, raw: &[u8; PACKET_SIZE], offset: u64, steps: &mut Vec<Step>) {
         let Ok(packet) = Packet::parse(raw) else {
-            self.garbage += PACKET_SIZE as u64;
-            return;
+            return steps.push(Step::Dropped("bytes that are no packet", PACKET_SIZE as u64, offset));
         };
         let pid = Some(packet.header.pid);
         if pid == self.pat.pid {
@@ -204,7 +188,7 @@ impl Splitter {
             return self.read_pmt(raw, &packet);
         }
         if self.pmt.packets.is_empty() {
-            self.early += PACKET_SIZE as u64;
+            self.early.get_or_insert((offset, 0)).1 += PACKET_SIZE as u64;
             return;
         }
         if let Some(frame) = self.frame(&packet) {

@@ -1,10 +1,10 @@
 //! `hlssink` with one pad for each elementary stream.
 
-use millstream_core::caps::{field, media};
-use millstream_core::item::Segment;
-use millstream_core::{
-    Aggregate, Buffer, Caps, Error, Inbox, Item, Need, Output, PadId, PadSet, Result, Time, TimeDelta,
-};
+use millstream_core::caps::field;
+use millstream_core::inbox::Pick;
+use millstream_core::{Aggregate, Buffer, Caps, Error, Inbox, Item, Need, Output, PadId, PadSet, Result, Time};
+use millstream_ts::elements::caps::codec_of;
+use millstream_ts::elements::lanes::Lanes;
 use millstream_ts::muxer::{StreamConfig, StreamId, TsMuxer, TsMuxerSettings};
 use millstream_ts::psi::Codec;
 
@@ -14,12 +14,6 @@ use crate::segmenter::{Frame, Segmenter};
 
 /// The clock of transport streams.
 const TS_HZ: u32 = 90_000;
-
-/// A pad whose timestamps step back further than this waits for the other pads to do the same.
-const BACKWARD_JUMP: TimeDelta = TimeDelta::from_millis(500);
-
-/// Buffers that wait so, at most: a lone stream that stepped back holds up nothing for longer.
-const MAX_WAITING: usize = 256;
 
 /// Fields whose change makes what follows another format.
 const FORMAT_FIELDS: [&str; 8] = [
@@ -38,6 +32,7 @@ pub(super) struct StreamsSink {
     presentation: Presentation,
     segmenter: Segmenter,
     muxer: Option<TsMuxer>,
+    lanes: Lanes,
     pads: Vec<Pad>,
     /// Media has been written: a further stream changes the set of tracks.
     begun: bool,
@@ -53,24 +48,17 @@ struct Pad {
     codec: Option<Codec>,
     language: Option<[u8; 3]>,
     stream: Option<StreamId>,
-    segment: Option<std::sync::Arc<Segment>>,
-    /// Decoding time of the last buffer.
-    last: Option<Time>,
-}
-
-enum Choice {
-    Next(PadId),
-    Need(PadSet),
-    Done,
 }
 
 impl StreamsSink {
     pub(super) fn new(plan: &Plan, presentation: Presentation, video: impl Iterator<Item = bool>) -> Self {
+        let pads: Vec<_> = video.map(|video| Pad { video, ..Pad::default() }).collect();
         Self {
             presentation,
             segmenter: Segmenter::new(plan.segment_duration, plan.target_duration, plan.independent_segments),
             muxer: None,
-            pads: video.map(|video| Pad { video, ..Pad::default() }).collect(),
+            lanes: Lanes::new(pads.len()),
+            pads,
             begun: false,
             failed: false,
         }
@@ -78,16 +66,17 @@ impl StreamsSink {
 
     fn run(&mut self, inbox: &mut Inbox, now: Time, out: &mut Output) -> Result<Need> {
         self.pads.resize_with(inbox.pads(), Pad::default);
+        self.lanes.grow(inbox.pads());
         loop {
-            match self.choose(inbox) {
-                Choice::Next(pad) => {
+            match self.lanes.choose(inbox) {
+                Pick::Next(pad) => {
                     let leading = self.leading(inbox);
                     if let Some(item) = inbox.pop(pad) {
                         self.item(pad, item, leading == Some(pad), out).map_err(|e| e.on_pad(pad))?;
                     }
                 }
-                Choice::Need(pads) => return self.wait(pads, now),
-                Choice::Done => {
+                Pick::Need(pads) => return self.wait(pads, now),
+                Pick::Done => {
                     self.finish(out)?;
                     return Ok(Need::Done);
                 }
@@ -103,42 +92,6 @@ impl StreamsSink {
             }
             Some(due) => Ok(Need::PadsUntil(pads, due)),
             None => Ok(Need::Pads(pads)),
-        }
-    }
-
-    /// As [`Inbox::pick`], except that a stream that stepped back waits until the others have stepped back too.
-    fn choose(&mut self, inbox: &Inbox) -> Choice {
-        let mut need = PadSet::empty();
-        let mut best: Option<(Option<Time>, PadId)> = None;
-        let mut stepped_back: Option<(Option<Time>, PadId)> = None;
-        for (pad, index) in self.pads.iter().zip(0..) {
-            let id = PadId(index);
-            let time = match inbox.peek(id) {
-                None if inbox.is_over(id) => continue,
-                None => {
-                    need.insert(id);
-                    continue;
-                }
-                Some(Item::Buffer(buffer)) => buffer.dts_or_pts().map(|time| pad.running(time)),
-                Some(Item::Gap(gap)) => Some(pad.running(gap.start)),
-                Some(_) => return Choice::Next(id),
-            };
-            let back = pad.last.zip(time).is_some_and(|(last, time)| last.since(time) > BACKWARD_JUMP);
-            let waits = back && inbox.len(id) < MAX_WAITING;
-            let slot = if waits { &mut stepped_back } else { &mut best };
-            if slot.is_none_or(|(earliest, _)| time < earliest) {
-                *slot = Some((time, id));
-            }
-        }
-        match best.or(stepped_back) {
-            _ if !need.is_empty() => Choice::Need(need),
-            None => Choice::Done,
-            Some((_, id)) => {
-                if best.is_none() {
-                    self.pads.iter_mut().for_each(|pad| pad.last = None);
-                }
-                Choice::Next(id)
-            }
         }
     }
 
@@ -161,7 +114,7 @@ impl StreamsSink {
                 Ok(())
             }
             Item::Segment(segment) => {
-                state.segment = Some(segment);
+                self.lanes.set_segment(pad, segment);
                 Ok(())
             }
             Item::Caps(caps) => {
@@ -210,8 +163,8 @@ impl StreamsSink {
             out.dropped("frame without timestamp", buffer.payload.len() as u64, buffer.offset);
             return Ok(());
         };
-        let (dts, pts) = (state.running(dts), state.running(pts));
-        state.last = Some(dts);
+        let (dts, pts) = (self.lanes.running(pad, dts), self.lanes.running(pad, pts));
+        self.lanes.took(pad, dts);
         let key = !state.video || buffer.is_keyframe();
         self.cut(Frame { pts, dts, key, duration: buffer.duration, leading }, out)?;
         self.write(pad, &buffer, pts, dts, out)
@@ -297,15 +250,8 @@ impl Aggregate for StreamsSink {
 
     fn flush(&mut self, _out: &mut Output) -> Result<()> {
         self.segmenter.discontinuity();
-        self.pads.iter_mut().for_each(|pad| pad.last = None);
+        self.lanes.reset();
         Ok(())
-    }
-}
-
-impl Pad {
-    /// Running time of a timestamp.
-    fn running(&self, time: Time) -> Time {
-        self.segment.as_ref().map_or(time, |segment| segment.running_time(time))
     }
 }
 
@@ -319,25 +265,4 @@ fn mux_error(error: millstream_ts::muxer::MuxError) -> Error {
 
 fn same_format(old: &Caps, new: &Caps) -> bool {
     old.media() == new.media() && FORMAT_FIELDS.iter().all(|name| old.get(name) == new.get(name))
-}
-
-fn codec_of(caps: &Caps) -> Result<Codec> {
-    let codec = match (caps.media(), caps.int(field::MPEG_VERSION), caps.stream_format()) {
-        (media::H264, _, Some("byte-stream")) => Codec::H264,
-        (media::H265, _, Some("byte-stream")) => Codec::H265,
-        (media::MPEG_AUDIO, Some(2 | 4), Some("adts")) => Codec::AacAdts,
-        // Sample rates below 32 kHz are MPEG-2's (ISO/IEC 13818-3).
-        (media::MPEG_AUDIO, Some(1), _) if caps.rate().is_some_and(|rate| rate < 32_000) => Codec::Mpeg2Audio,
-        (media::MPEG_AUDIO, Some(1), _) => Codec::Mpeg1Audio,
-        (media::AC3, ..) => Codec::Ac3,
-        (media::EAC3, ..) => Codec::Eac3,
-        (media::OPUS, ..) => {
-            Codec::Opus(caps.channels().and_then(|c| u8::try_from(c).ok()).filter(|c| *c <= 8).unwrap_or(2))
-        }
-        _ => {
-            let error = Error::unsupported(format!("hlssink cannot put {caps} into a transport stream"));
-            return Err(error.hint("h264parse, h265parse and aacparse make the framing that it needs"));
-        }
-    };
-    Ok(codec)
 }

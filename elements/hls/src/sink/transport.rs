@@ -1,7 +1,6 @@
 //! `hlssink` with one pad for a transport stream.
 
-use millstream_core::{Error, Flow, Item, Output, PadId, Result, Time, Transform, caps::field};
-use millstream_ts::packet::PACKET_SIZE;
+use millstream_core::{Flow, Item, Output, PadId, Result, Time, Transform};
 
 use super::presentation::Presentation;
 use super::settings::Plan;
@@ -25,9 +24,11 @@ impl TransportSink {
     fn item(&mut self, item: Item, out: &mut Output) -> Result<()> {
         match item {
             Item::Buffer(buffer) => {
+                let mut offset = buffer.offset;
                 for slice in buffer.payload.slices() {
-                    self.splitter.push(slice, &mut self.steps);
-                    self.carry_out(buffer.offset, out)?;
+                    self.splitter.push(slice, offset, &mut self.steps);
+                    self.carry_out(out)?;
+                    offset = offset.map(|offset| offset.saturating_add(slice.len() as u64));
                 }
                 if self.splitter.has_begun() {
                     self.presentation.begin(out)?;
@@ -36,17 +37,10 @@ impl TransportSink {
                     return Err(self.presentation.too_long());
                 }
             }
-            Item::Caps(caps) => {
-                let size = caps.int(field::PACKET_SIZE);
-                if size.is_some_and(|size| size != PACKET_SIZE as i64) {
-                    let error = Error::unsupported(format!("hlssink takes packets of {PACKET_SIZE} bytes, not {caps}"));
-                    return Err(error.hint("tsdemux and the elementary pads of hlssink take any packet size"));
-                }
-            }
             Item::Flush(_) => self.splitter.discontinuity(),
             Item::Eos => {
                 self.splitter.finish(&mut self.steps);
-                self.carry_out(None, out)?;
+                self.carry_out(out)?;
                 self.presentation.finish(out)?;
                 self.done = true;
             }
@@ -55,12 +49,12 @@ impl TransportSink {
         self.publish(out)
     }
 
-    fn carry_out(&mut self, offset: Option<u64>, out: &mut Output) -> Result<()> {
+    fn carry_out(&mut self, out: &mut Output) -> Result<()> {
         for step in self.steps.drain(..) {
             match step {
                 Step::Write(block) => self.presentation.write(&block, out)?,
                 Step::Cut(cut) => self.presentation.end_segment(cut, out)?,
-                Step::Dropped(reason, bytes) => out.dropped(reason, bytes, offset),
+                Step::Dropped(reason, bytes, offset) => out.dropped(reason, bytes, Some(offset)),
             }
         }
         Ok(())

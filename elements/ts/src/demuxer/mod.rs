@@ -22,7 +22,6 @@
 //! PES payload is gathered once; nothing else is copied. Whatever is not delivered is told with reason and offset.
 
 mod event;
-mod framer;
 mod gather;
 mod slot;
 mod state;
@@ -36,8 +35,8 @@ pub use event::{
     DemuxStats, DropReason, Dropped, Event, PcrEvent, Pes, Program, ProgramStream, SectionEvent, TsDemuxerSettings,
 };
 
-use self::framer::Framer;
 use self::state::State;
+use crate::framer::Framer;
 
 /// Demuxes the programs of one transport stream.
 #[derive(Debug)]

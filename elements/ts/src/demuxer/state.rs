@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event::{DemuxStats, DropReason, Dropped, Event, PcrEvent, Pes, Program, SectionEvent, TsDemuxerSettings};
-use super::framer::Frame;
 use super::gather::{Gathered, Refused, Start};
 use super::slot::{Continuity, Role, Slot};
 use super::tables::{Change, Tables};
 use crate::adaptation::AdaptationField;
 use crate::error::ParseError;
+use crate::framer::Frame;
 use crate::packet::{HEADER_SIZE, PACKET_SIZE, PacketHeader, Pid};
 use crate::psi::Fault;
 

@@ -19,7 +19,7 @@ pub(super) struct Blocks {
     /// Bytes of a fresh block.
     size: usize,
     ready: VecDeque<Bytes>,
-    /// Blocks that were handed out whole, oldest first.
+    /// Blocks that were handed out to their end, oldest first.
     issued: VecDeque<Bytes>,
     total: u64,
 }
@@ -86,13 +86,10 @@ impl Blocks {
     fn issue(&mut self) {
         let block = std::mem::take(&mut self.block).freeze();
         self.filled = 0;
-        // A rest of a block that was flushed is too short to be used again.
-        if block.len() == self.size {
-            if self.issued.len() == KEPT_BLOCKS {
-                self.issued.pop_front();
-            }
-            self.issued.push_back(block.clone());
+        if self.issued.len() == KEPT_BLOCKS {
+            self.issued.pop_front();
         }
+        self.issued.push_back(block.clone());
         self.ready.push_back(block);
     }
 
@@ -101,12 +98,22 @@ impl Blocks {
             self.issue();
         }
         let free = self.issued.iter().position(Bytes::is_unique).and_then(|at| self.issued.remove(at));
-        self.block = match free.map(Bytes::try_into_mut) {
-            Some(Ok(block)) => block,
-            _ => BytesMut::zeroed(self.size),
-        };
+        let whole = free.and_then(|block| block.try_into_mut().ok()).and_then(|block| whole(block, self.size));
+        self.block = whole.unwrap_or_else(|| BytesMut::zeroed(self.size));
         self.filled = 0;
     }
+}
+
+/// The block again of which this is all, or what was left behind a flush.
+fn whole(mut block: BytesMut, size: usize) -> Option<BytesMut> {
+    if block.len() < size {
+        block.clear();
+        if !block.try_reclaim(size) {
+            return None;
+        }
+        block.resize(size, 0);
+    }
+    Some(block)
 }
 
 #[cfg(test)]
@@ -127,6 +134,25 @@ mod tests {
         }
         assert_eq!(places.len(), 10);
         assert!(places.windows(2).all(|w| w[0] == w[1]), "one block is enough when each is dropped at once");
+    }
+
+    #[test]
+    fn a_flushed_block_is_used_again_when_both_parts_are_gone() {
+        let mut blocks = Blocks::new(4 * PACKET_SIZE);
+        let (mut places, mut others) = (Vec::new(), Vec::new());
+        for n in 0..10u8 {
+            // Takes the place of a block that was freed.
+            others.push(vec![n; 4 * PACKET_SIZE]);
+            blocks.packet().fill(n);
+            blocks.flush();
+            let front = blocks.take_ready().unwrap();
+            places.push(front.as_ptr() as usize);
+            blocks.run(3).iter_mut().for_each(|packet| packet.fill(n));
+            let rest = blocks.take_ready().unwrap();
+            assert!(front.iter().chain(&rest).all(|&byte| byte == n));
+            assert_eq!((front.len(), rest.len()), (PACKET_SIZE, 3 * PACKET_SIZE));
+        }
+        assert!(places.windows(2).all(|w| w[0] == w[1]), "{places:?}");
     }
 
     #[test]

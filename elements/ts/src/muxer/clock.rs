@@ -78,6 +78,12 @@ impl Clock {
         if jumps { Step::Jump } else { Step::Go }
     }
 
+    /// Whether the clock can be brought to `target` with PCRs and null packets. A frame of another stream than the PCR's own may be ahead
+    /// by more: the clock does not follow it.
+    pub(super) fn reaches(&self, target: i64, sent: u64) -> bool {
+        self.now(sent).is_none_or(|now| target.saturating_sub(now) <= MAX_GAP)
+    }
+
     /// Without a bit rate: the PCR that must be sent before one of `target` is, because the distance would be too long.
     pub(super) fn overdue(&self, target: i64) -> Option<i64> {
         let last = self.last?;
@@ -133,5 +139,23 @@ impl Clock {
     /// Whether a bit rate is kept.
     pub(super) const fn is_constant(&self) -> bool {
         self.bitrate.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_runs_away_does_not_take_the_clock_along() {
+        for bitrate in [None, Some(1_000_000)] {
+            let mut clock = Clock::new(&TsMuxerSettings { bitrate, ..TsMuxerSettings::default() });
+            assert_eq!(clock.step(0, true, 0), Step::Go);
+            clock.sent(0, 0);
+            for (ahead, reaches) in [(MAX_GAP, true), (MAX_GAP + PCR_HZ, false), (i64::MAX, false)] {
+                assert_eq!(clock.step(ahead, false, 0), Step::Go, "only the PCR's own stream moves it");
+                assert_eq!(clock.reaches(ahead, 0), reaches, "{bitrate:?}");
+            }
+        }
     }
 }

@@ -92,9 +92,11 @@ impl TsMuxer {
         if step == Step::Jump {
             self.stats.discontinuities += 1;
         }
-        self.pad_until(target);
-        while let Some(pcr) = self.clock.overdue(target) {
-            self.put_pcr_only(pcr, false);
+        if self.clock.reaches(target, self.blocks.total()) {
+            self.pad_until(target);
+            while let Some(pcr) = self.clock.overdue(target) {
+                self.put_pcr_only(pcr, false);
+            }
         }
         if video_key && self.settings.psi_at_key_frames || self.tables.due(dts, self.settings.psi_interval) {
             self.tables.write(dts, &mut self.blocks);

@@ -27,19 +27,29 @@ const M2TS_PREFIX: usize = 4;
 const WINDOW: usize = PACKET_SIZE + FIRST_LOCK * LONGEST_STRIDE;
 
 /// What the framer found next.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
     /// A packet and the offset of its first byte in the input.
     Packet(&'a [u8; PACKET_SIZE], u64),
     /// Bytes in which no packet begins.
-    Garbage { offset: u64, bytes: u64 },
+    Garbage {
+        /// Offset of the first.
+        offset: u64,
+        /// How many.
+        bytes: u64,
+    },
     /// The input ended inside this packet.
-    Cut { offset: u64, bytes: u64 },
+    Cut {
+        /// Offset of its first byte.
+        offset: u64,
+        /// Bytes of it that are there.
+        bytes: u64,
+    },
 }
 
 /// Cuts the input into packets. At most [`WINDOW`] bytes are copied where a packet spans two pushes.
 #[derive(Debug, Default)]
-pub(super) struct Framer {
+pub struct Framer {
     /// Bytes of earlier pushes, then a copy of the first `borrowed` bytes of `chunk`.
     carry: Vec<u8>,
     /// Position in `carry`.
@@ -79,11 +89,13 @@ enum Rhythm {
 
 impl Framer {
     /// A framer whose first byte is at this offset of the input.
-    pub(super) fn at(offset: u64) -> Self {
+    #[must_use]
+    pub fn at(offset: u64) -> Self {
         Self { offset, ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    /// Gives it the next bytes.
+    pub fn push(&mut self, bytes: Bytes) {
         if self.at >= self.chunk.len() && self.borrowed == 0 {
             (self.chunk, self.at) = (bytes, 0);
         } else {
@@ -92,18 +104,20 @@ impl Framer {
     }
 
     /// No more bytes will come.
-    pub(super) const fn finish(&mut self) {
+    pub const fn finish(&mut self) {
         self.ended = true;
     }
 
     /// Offset of the next byte to look at.
-    pub(super) const fn offset(&self) -> u64 {
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The next packet, or what is in its place; `None` if more bytes are needed.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<Frame<'_>> {
+    #[expect(clippy::should_implement_trait, reason = "it lends what it finds")]
+    pub fn next(&mut self) -> Option<Frame<'_>> {
         // The usual case: a packet in the chunk whose successor is where it belongs.
         if self.carry.is_empty() && self.locked && self.garbage.is_none() {
             let (at, stride) = (self.at, self.stride);
