@@ -102,7 +102,10 @@ impl Transform for Valve {
     fn handle(&mut self, _: PadId, item: Item, out: &mut Output) -> Result<Flow> {
         match item {
             Item::Buffer(buffer) => self.buffer(buffer, out),
-            Item::Gap(_) | Item::Custom(_) if self.is_closed() && self.mode == DropMode::DropAll => {}
+            Item::Gap(_) if self.is_closed() && self.mode == DropMode::DropAll => {}
+            Item::Custom(event) if self.is_closed() && self.mode == DropMode::DropAll => {
+                out.dropped("valve is closed", event.data.len() as u64, None);
+            }
             Item::Eos => {
                 // An end without a start would tell downstream nothing.
                 self.held.release(out);
@@ -206,6 +209,21 @@ mod tests {
         assert_eq!(harness.drops.iter().map(|d| d.bytes).sum::<u64>(), 12);
         let buffers = harness.take_buffers("src");
         assert!(buffers[0].flags.contains(BufferFlags::DISCONT) && !buffers[1].flags.contains(BufferFlags::DISCONT));
+    }
+
+    #[test]
+    fn e_15_events_pass_where_media_does() {
+        use millstream_core::item::Custom;
+        let event = || Item::Custom(Custom { name: "test/event".into(), data: vec![0; 3].into() }.into());
+        for (settings, passes) in
+            [("", true), ("drop=true", false), ("drop=true drop-mode=forward-sticky-events", true)]
+        {
+            let mut harness = Harness::new(&factory(), settings);
+            harness.push_start("sink", "audio/mpeg").unwrap();
+            harness.push("sink", event()).unwrap();
+            assert_eq!(names(&harness).contains(&"custom"), passes, "{settings}");
+            assert_eq!(harness.drops.iter().map(|d| d.bytes).sum::<u64>(), if passes { 0 } else { 3 }, "{settings}");
+        }
     }
 
     #[test]

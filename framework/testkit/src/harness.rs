@@ -244,13 +244,13 @@ impl Harness {
         Ok(harness)
     }
 
-    /// Gives the element an item of a sink pad, after the time that it asked to be held until.
+    /// Gives the element an item of a sink pad, after the time that it asked to be held until. A flush is not held.
     ///
     /// # Errors
     /// What the element says.
     pub fn push(&mut self, pad: &str, item: Item) -> Result<()> {
         let Some(pad) = self.cx.sink(pad) else { panic!("{} has no linked sink pad {pad}", self.cx.name) };
-        if let Some(hold) = self.hold.take() {
+        if let Some(hold) = self.hold.take().filter(|_| !matches!(item, Item::Flush(_))) {
             self.advance_to(hold)?;
         }
         match &self.shape {
