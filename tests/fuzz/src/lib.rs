@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod flv;
 pub mod text;
+pub mod ts;
 pub mod values;
 
 /// A body and the name of its fuzz target.
@@ -29,8 +30,13 @@ pub const BODIES: &[Body] = &[
     ("h264parse", millstream_codec::fuzz::h264parse),
     ("h265parse", millstream_codec::fuzz::h265parse),
     ("hls_playlist", text::hls_playlist),
+    ("hlssink", ts::hlssink),
     ("launch", text::launch),
     ("mpegaudioparse", millstream_codec::fuzz::mpegaudioparse),
     ("opusparse", millstream_codec::fuzz::opusparse),
+    ("ts_demux", ts::demux),
+    ("ts_pes", ts::pes),
+    ("ts_psi", ts::psi),
+    ("tsdemux", ts::tsdemux),
     ("yaml", text::yaml),
 ];

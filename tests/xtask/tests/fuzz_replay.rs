@@ -114,9 +114,14 @@ replay!(
     h264parse,
     h265parse,
     hls_playlist,
+    hlssink,
     launch,
     mpegaudioparse,
     opusparse,
+    ts_demux,
+    ts_pes,
+    ts_psi,
+    tsdemux,
     yaml,
 );
 
