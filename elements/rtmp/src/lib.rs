@@ -5,10 +5,16 @@
 //! | Adobe RTMP 1.0 (December 2012), 5.2 | the handshake of three parts each way | [`handshake`] |
 //! | the same, 5.3 | chunks: all formats, extended timestamps, interleaving | [`chunk`] |
 //! | the same, 5.4, 6, 7.1 | protocol control, user control, data, aggregate; no shared objects | [`message`] |
+//! | the same, 7.2 | commands of connection and streams | [`command`] |
+//! | Enhanced RTMP v2 (Veovera, 2026-01-31-r2) | capability exchange in `connect`; codecs are in `millstream-flv` | [`command`] |
 //! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
 //!
 //! Nothing here owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out.
 
 pub mod chunk;
+pub mod command;
 pub mod handshake;
 pub mod message;
+mod secret;
+
+pub use secret::Secret;
