@@ -419,6 +419,7 @@ fn hls_5_a_transport_stream_is_cut_at_its_random_access_points() {
             let mut harness = sink(&env, "segment-duration=2s", &[("sink", "video/mpegts")]);
             harness.push_bytes("sink", &ts, step).expect("runs");
             harness.eos().expect("ends");
+            assert!(harness.wake_time().is_none_or(|due| due <= Time::ZERO), "the end waits for nothing");
             let (bytes, durations) = joined(&env);
             assert_eq!(durations.len(), segments, "{name}: {durations:?}");
             for segment in playlist(&env).expect("a playlist").segments() {

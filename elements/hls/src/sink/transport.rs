@@ -43,6 +43,8 @@ impl TransportSink {
                 self.carry_out(out)?;
                 self.presentation.finish(out)?;
                 self.done = true;
+                // All is published: the runtime need not wait for a time that was set before.
+                out.wake_at(out.now());
             }
             _ => {}
         }
