@@ -64,16 +64,7 @@ impl Pat {
             body.extend_from_slice(&number.to_be_bytes());
             body.extend_from_slice(&(0xE000 | pid.get()).to_be_bytes());
         }
-        let section = Section {
-            table_id: Self::TABLE_ID,
-            id: self.transport_stream_id,
-            version: self.version,
-            current: true,
-            number: 0,
-            last_number: 0,
-            body: &body,
-            crc: 0,
-        };
+        let section = Section::only(Self::TABLE_ID, self.transport_stream_id, self.version, &body);
         section.write()
     }
 }

@@ -72,17 +72,7 @@ impl Pmt {
             body.extend_from_slice(&(0xE000 | stream.pid.get()).to_be_bytes());
             put_descriptors(&mut body, &stream.descriptors)?;
         }
-        let bytes = Section {
-            table_id: Self::TABLE_ID,
-            id: self.program_number,
-            version: self.version,
-            current: true,
-            number: 0,
-            last_number: 0,
-            body: &body,
-            crc: 0,
-        }
-        .write()?;
+        let bytes = Section::only(Self::TABLE_ID, self.program_number, self.version, &body).write()?;
         if bytes.len() > super::MAX_PSI_SECTION {
             return Err(ParseError::Invalid { what: WHAT, at: 1, expected: "a section of at most 1024 bytes" });
         }
@@ -141,8 +131,7 @@ mod tests {
 
     #[test]
     fn descriptors_past_the_section_are_an_error() {
-        let section =
-            |body| Section { table_id: 2, id: 1, version: 0, current: true, number: 0, last_number: 0, body, crc: 0 };
+        let section = |body| Section::only(2, 1, 0, body);
         assert!(Pmt::parse(&section(&[0xE1, 0x00, 0xF0, 0x05, 1, 2])).is_err());
         assert!(Pmt::parse(&section(&[0xE1, 0x00, 0xF0, 0x00, 0x1B, 0xE1])).is_err());
         assert!(Pmt::parse(&section(&[0xE1, 0x00, 0xF0, 0x00, 0x1B, 0xE1, 0, 0xFF, 0xFF])).is_err());

@@ -3,23 +3,14 @@
 #![allow(clippy::print_stdout, reason = "a test says what it leaves out")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use millstream_testkit::media::media_bytes;
 use millstream_ts::demuxer::{Event, Pes, TsDemuxer, TsDemuxerSettings};
 
-/// The folder of test media, if this machine has it.
-pub fn media_root() -> Option<PathBuf> {
-    if let Ok(root) = std::env::var("MILLSTREAM_MEDIA") {
-        return Some(PathBuf::from(root));
-    }
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().map(|dir| dir.join("shared/media")).find(|dir| dir.is_dir())
-}
-
-/// A file of the media folder.
+/// A file of the media folder, if this machine has it.
 pub fn media(name: &str) -> Option<Vec<u8>> {
-    let read = media_root().and_then(|root| std::fs::read(root.join(name)).ok());
+    let read = media_bytes(name).map(Vec::from);
     if read.is_none() {
         println!("no {name}: this test runs on fewer files");
     }
