@@ -80,6 +80,8 @@ pub struct Segmenter {
     out_of_step: bool,
     /// The next frame begins a timeline or a set of tracks of its own.
     discontinuity: bool,
+    /// The next key frame of the leading stream does.
+    discontinuity_at_key: bool,
 }
 
 /// The segment that is being filled.
@@ -90,6 +92,8 @@ struct Segment {
     led: bool,
     /// It is the first one of its timeline.
     first: bool,
+    /// A discontinuity is before it.
+    changed: bool,
     leading: Track,
     others: Track,
 }
@@ -123,12 +127,22 @@ impl Segmenter {
             last_key: None,
             out_of_step: false,
             discontinuity: false,
+            discontinuity_at_key: false,
         }
     }
 
     /// The tracks, or their format, change with the next frame: it begins a new segment.
     pub fn discontinuity(&mut self) {
         self.discontinuity = self.segment.is_some();
+    }
+
+    /// A stream that does not lead has another format from its frame at `pts` on. The next key frame of the leading stream begins the new
+    /// segment, so that it can be decoded; none does if the leading stream has just changed too, as it does when an encoder starts anew.
+    pub fn follower_changed(&mut self, pts: Time) {
+        self.discontinuity_at_key = self.segment.is_some_and(|segment| {
+            let skew = pts.since(segment.start);
+            !(segment.changed && segment.led && skew < SKEW && -skew < SKEW)
+        });
     }
 
     /// True when this frame does not go on from what came before: its stream steps back, or all streams make a hole that
@@ -141,7 +155,9 @@ impl Segmenter {
 
     /// Takes the next frame. A [`Cut`] ends the segment before this frame.
     pub fn frame(&mut self, frame: Frame) -> Option<Cut> {
-        let changed = std::mem::take(&mut self.discontinuity);
+        let at_key = self.discontinuity_at_key && frame.leading && frame.key;
+        let changed = std::mem::take(&mut self.discontinuity) || at_key;
+        self.discontinuity_at_key &= !changed;
         let jump = self.is_jump(&frame);
         if changed || jump {
             (self.last_dts, self.newest, self.last_key, self.group) = ([None; 2], None, None, None);
@@ -155,7 +171,8 @@ impl Segmenter {
             self.out_of_step = matches!(cut.cause, Cause::NoKeyFrame | Cause::Silence);
             self.segment = None;
         }
-        self.add(&frame, cut.is_none_or(|cut| cut.cause == Cause::Discontinuity));
+        let after_change = cut.is_some_and(|cut| cut.cause == Cause::Discontinuity);
+        self.add(&frame, cut.is_none() || after_change, after_change);
         cut
     }
 
@@ -221,11 +238,12 @@ impl Segmenter {
         (late || waiting).then_some(Cause::Silence)
     }
 
-    fn add(&mut self, frame: &Frame, first: bool) {
+    fn add(&mut self, frame: &Frame, first: bool, changed: bool) {
         let fresh = Segment {
             start: frame.pts,
             led: frame.leading,
             first,
+            changed,
             leading: Track::default(),
             others: Track::default(),
         };

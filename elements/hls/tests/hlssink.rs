@@ -304,6 +304,30 @@ fn hls_3_a_change_of_format_is_a_discontinuity_and_a_repeat_is_none() {
 }
 
 #[test]
+fn hls_3_pictures_and_sound_that_change_together_are_one_discontinuity() {
+    let env = TestEnv::new();
+    let mut harness = sink(&env, "segment-duration=2s", &both());
+    let wide = "video/x-h264, stream-format=byte-stream, alignment=au, width=1280, height=720";
+    let mono = "audio/mpeg, mpegversion=4, stream-format=adts, rate=44100, channels=1";
+    let mut keys = 0;
+    for (pad, buffer) in demux(&clip()) {
+        keys += usize::from(pad == "video" && buffer.is_keyframe());
+        // The sound changes some frames after the picture, as it does behind an encoder that starts anew.
+        if keys == 4 && pad == "video" && buffer.is_keyframe() {
+            harness.push("video", Item::Caps(wide.parse().expect("caps"))).expect("takes them");
+            harness.push("audio", Item::Caps(mono.parse().expect("caps"))).expect("takes them");
+        }
+        harness.push_buffer(pad, buffer).expect("runs");
+    }
+    harness.eos().expect("ends");
+    let playlist = playlist(&env).expect("a playlist");
+    let marked: Vec<bool> = playlist.segments().iter().map(|s| s.discontinuity).collect();
+    assert_eq!(marked, [false, false, true, false, false, false]);
+    let lengths: Vec<i64> = playlist.segments().iter().map(|s| s.duration.millis()).collect();
+    assert_eq!(lengths, [2000, 1000, 2000, 2000, 2000, 1000], "each begins with a key frame");
+}
+
+#[test]
 fn hls_3_a_publisher_that_returns_with_old_timestamps_is_a_discontinuity() {
     let env = TestEnv::new();
     let mut harness = sink(&env, "segment-duration=2s", &both());

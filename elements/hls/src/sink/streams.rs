@@ -120,14 +120,14 @@ impl StreamsSink {
             Item::Caps(caps) => {
                 let changed = state.caps.as_ref().is_none_or(|old| !same_format(old, &caps));
                 state.next_caps = changed.then_some(caps);
-                if self.begun { Ok(()) } else { self.apply_caps(pad, out) }
+                if self.begun { Ok(()) } else { self.apply_caps(pad, None, out) }
             }
             _ => Ok(()),
         }
     }
 
-    /// Caps that have come for a pad hold from now on.
-    fn apply_caps(&mut self, pad: PadId, out: &mut Output) -> Result<()> {
+    /// Caps that have come for a pad hold from now on. `follower` is the time of the first frame with them, if the pad does not lead.
+    fn apply_caps(&mut self, pad: PadId, follower: Option<Time>, out: &mut Output) -> Result<()> {
         let Some(state) = self.pads.get_mut(pad.index()) else { return Ok(()) };
         let Some(caps) = state.next_caps.take() else { return Ok(()) };
         let codec = codec_of(&caps)?;
@@ -137,8 +137,12 @@ impl StreamsSink {
             });
         }
         let other_codec = state.codec.is_some_and(|old| old != codec);
+        let other_format = state.codec == Some(codec) && state.stream.is_some();
         (state.caps, state.codec) = (Some(caps), Some(codec));
-        self.segmenter.discontinuity();
+        match follower {
+            Some(pts) if other_format => self.segmenter.follower_changed(pts),
+            _ => self.segmenter.discontinuity(),
+        }
         match &mut self.muxer {
             // A stream cannot change its codec, so all begin anew.
             muxer if other_codec => *muxer = None,
@@ -153,7 +157,8 @@ impl StreamsSink {
         if changes {
             // What is written belongs before the change.
             self.drain(true, out)?;
-            self.apply_caps(pad, out)?;
+            let pts = buffer.pts.or(buffer.dts).map(|pts| self.lanes.running(pad, pts));
+            self.apply_caps(pad, pts.filter(|_| !leading), out)?;
         }
         let Some(state) = self.pads.get_mut(pad.index()) else { return Ok(()) };
         if state.codec.is_none() {
