@@ -39,7 +39,7 @@ use script::Script;
 use streams::Streams;
 use timeline::Timeline;
 use track::{Codec, Tracks};
-pub(crate) use track::{Medium, parse_pad};
+pub(crate) use track::{Medium, check_pads, parse_pad};
 
 /// The pad of script data.
 const SCRIPT_PAD: &str = "script";
@@ -96,6 +96,7 @@ pub fn factory() -> Factory {
                 .sometimes()
                 .doc("Script data other than `onMetaData`: cue points, timed text; bodies of script tags in AMF0."),
         )
+        .checked_pads(|_, srcs| check_pads(srcs))
         .details(DETAILS)
         .example("filesrc location=in.flv ! flvdemux name=d d.video ! fakesink d.audio ! fakesink")
 }

@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::caps::{AUDIO_SINK_CAPS, VIDEO_SINK_CAPS};
-use crate::demux::{MULTICHANNEL_EVENT, Medium, VIDEO_METADATA_EVENT};
+use crate::demux::{MULTICHANNEL_EVENT, Medium, VIDEO_METADATA_EVENT, check_pads};
 use crate::wire::{FileHeader, FlvWriter, HeaderForm, KeyframeIndex, MetaDataSlot, PacketKind, VideoCodec};
 use batch::Batch;
 use head::{Known, Totals};
@@ -126,6 +126,7 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::sink("audio_%u", AUDIO_SINK_CAPS).request().doc("An audio track of Enhanced FLV, by number."))
         .pad(PadTemplate::sink("script", media::FLV_SCRIPT).request().doc("Bodies of script tags in AMF0."))
         .pad(PadTemplate::src("src", media::FLV).random_write())
+        .checked_pads(|sinks, _| check_pads(sinks))
         .details(DETAILS)
         .example(
             "filesrc location=in.flv ! flvdemux name=d flvmux name=m ! filesink location=out.flv d.video ! m.video \

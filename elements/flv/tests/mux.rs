@@ -381,5 +381,5 @@ fn e_31_e_33_a_flush_starts_the_input_over_and_goes_on_behind_what_is_written() 
 fn pads_that_cannot_be_are_refused() {
     let factory = millstream_flv::mux::factory();
     let built = Harness::builder(&factory).sink("audio").sink("audio_0").src("src").build();
-    assert!(built.err().unwrap().to_string().contains("linked already"));
+    assert!(built.err().unwrap().to_string().contains("linked twice"));
 }

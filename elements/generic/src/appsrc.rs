@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::{
-    Buffer, BuildCx, Caps, Element, Error, Factory, Item, PadId, PadTemplate, Request, Result, Segment, Source,
-    SourceCx, StreamInfo, Time,
+    Buffer, BuildCx, Caps, Element, Factory, Item, PadId, PadTemplate, Request, Result, Segment, Source, SourceCx,
+    StreamInfo, Time,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,6 +43,7 @@ impl Default for AppSrcSettings {
 pub fn factory() -> Factory {
     Factory::new("appsrc", "Generic/Source", "Takes media from the program around the pipeline", build)
         .pad(PadTemplate::src("src", "ANY"))
+        .checked(|settings: &AppSrcSettings| settings.caps.as_ref().map_or(Ok(()), |caps| caps.one().map(drop)))
         .live(|settings: &AppSrcSettings| settings.is_live)
         .details(
             "The program finds an `AppSrcHandle` by the element's name and pushes buffers. Stream start, and a segment \
@@ -53,13 +54,7 @@ pub fn factory() -> Factory {
 }
 
 fn build(settings: AppSrcSettings, cx: &BuildCx) -> Result<Element> {
-    let caps = match &settings.caps {
-        None => None,
-        Some(caps) => Some(caps.fixed().ok_or_else(|| {
-            Error::settings(format!("appsrc cannot announce {}: it leaves a choice", caps.0))
-                .hint("give one media type and one value a field")
-        })?),
-    };
+    let caps = settings.caps.as_ref().map(CapsSetting::one).transpose()?;
     let (items, incoming) = mpsc::channel(settings.max_buffers.max(1) as usize);
     let (asked, requests) = mpsc::channel(MAX_REQUESTS);
     cx.publish(AppSrcHandle { items, requests: Arc::new(Mutex::new(requests)) });

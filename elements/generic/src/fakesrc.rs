@@ -78,27 +78,28 @@ impl Default for FakeSrcSettings {
 pub fn factory() -> Factory {
     Factory::new("fakesrc", "Source", "Makes empty media, for tests and measurements", build)
         .pad(PadTemplate::src("src", "ANY"))
+        .checked(check)
         .live(|settings: &FakeSrcSettings| settings.is_live)
         .details("All buffers share one block of zeros, so that a buffer costs next to nothing.")
         .example("fakesrc num-buffers=10 sizetype=fixed sizemax=1000 ! fakesink")
 }
 
-fn build(settings: FakeSrcSettings, cx: &BuildCx) -> Result<Element> {
+fn check(settings: &FakeSrcSettings) -> Result<()> {
     let (min, max) = (settings.sizemin.0, settings.sizemax.0);
+    let property = if max > MAX_SIZE { "sizemax" } else { "sizemin" };
     if min > max || max > MAX_SIZE {
         return Err(Error::settings(format!("fakesrc cannot make buffers of {min} to {max} bytes"))
+            .on_property(property)
             .hint("keep sizemin <= sizemax <= 64MiB"));
     }
-    let caps = match &settings.caps {
-        None => None,
-        Some(caps) => Some(caps.fixed().ok_or_else(|| {
-            Error::settings(format!("fakesrc cannot announce {}: it leaves a choice", caps.0))
-                .hint("give one media type and one value a field")
-        })?),
-    };
+    settings.caps.as_ref().map_or(Ok(()), |caps| caps.one().map(drop))
+}
+
+fn build(settings: FakeSrcSettings, cx: &BuildCx) -> Result<Element> {
+    let caps = settings.caps.as_ref().map(CapsSetting::one).transpose()?;
     let zeros = match settings.sizetype {
         SizeType::Empty => Bytes::new(),
-        _ => vec![0; max as usize].into(),
+        _ => vec![0; settings.sizemax.0 as usize].into(),
     };
     Ok(Element::BlockingSource(Box::new(FakeSrc {
         settings,

@@ -55,6 +55,7 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::sink("sink", "ANY"))
         .pad(PadTemplate::src("src", "ANY"))
         .passthrough()
+        .checked(check)
         .details(
             "What is behind the queue runs on a task of its own, beside what is before it. \
              Unlike in GStreamer no graph needs one in order to work: a demuxer feeds a muxer without queues. \
@@ -64,10 +65,15 @@ pub fn factory() -> Factory {
         .example("fakesrc num-buffers=10 ! queue max-size-buffers=4 ! fakesink")
 }
 
-fn build(settings: QueueSettings, _: &BuildCx) -> Result<Element> {
+fn check(settings: &QueueSettings) -> Result<()> {
     if settings.max_size_time.as_nanos() < 0 {
-        return Err(Error::settings("max-size-time cannot be negative").hint("use 0 for no limit"));
+        let error = Error::settings("max-size-time cannot be negative").on_property("max-size-time");
+        return Err(error.hint("use 0s for no limit"));
     }
+    Ok(())
+}
+
+fn build(settings: QueueSettings, _: &BuildCx) -> Result<Element> {
     let time = Some(settings.max_size_time.as_nanos()).filter(|time| *time > 0);
     Ok(Element::Queue(QueueLimits {
         buffers: limit(settings.max_size_buffers.into()),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use millstream_core::caps::{Structure, ValueSet};
-use millstream_core::{Caps, CapsSet};
+use millstream_core::{Caps, CapsSet, Error};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -12,6 +12,15 @@ use serde::{Deserialize, Deserializer, de};
 pub struct CapsSetting(pub CapsSet);
 
 impl CapsSetting {
+    /// The caps of the property `caps` of an element that announces them.
+    ///
+    /// # Errors
+    /// When they leave a choice.
+    pub(crate) fn one(&self) -> Result<Caps, Error> {
+        let error = || Error::settings(format!("caps cannot be {}: that leaves a choice", self.0)).on_property("caps");
+        self.fixed().ok_or_else(|| error().hint("give one media type and one value a field"))
+    }
+
     /// The caps, if there is exactly one possibility.
     pub fn fixed(&self) -> Option<Caps> {
         let CapsSet::Of(list) = &self.0 else { return None };

@@ -55,6 +55,7 @@ pub fn factory() -> Factory {
     Factory::new("filesink", "Sink/File", "Writes a file, a pipe or standard output", build)
         .pad(PadTemplate::sink("sink", "ANY").random_write())
         .blocks_on_io()
+        .checked(check)
         .rewrites_if(|settings: &FileSinkSettings| !settings.append && settings.location.as_os_str() != "-")
         .resources(|settings: &FileSinkSettings| match &settings.location {
             device if device.starts_with("/dev") => Vec::new(),
@@ -68,11 +69,15 @@ pub fn factory() -> Factory {
         .example("fakesrc num-buffers=10 sizetype=fixed ! filesink location=/dev/null")
 }
 
+fn check(settings: &FileSinkSettings) -> Result<()> {
+    match settings.location.as_os_str().is_empty() {
+        true => Err(Error::settings("location is empty").on_property("location").hint("give it the name of a file")),
+        false => Ok(()),
+    }
+}
+
 fn build(settings: FileSinkSettings, cx: &BuildCx) -> Result<Element> {
     let location = settings.location;
-    if location.as_os_str().is_empty() {
-        return Err(Error::settings("filesink needs the name of a file").hint("set location"));
-    }
     // A device must never be replaced by a file, whatever the file system says of it.
     let is_device = location.starts_with("/dev");
     let is_file = location != Path::new("-") && !is_device && !cx.env.fs.is_special(&location);

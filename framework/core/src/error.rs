@@ -54,6 +54,7 @@ struct Inner {
     element: Option<Arc<str>>,
     pad: Option<PadId>,
     offset: Option<u64>,
+    property: Option<&'static str>,
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -62,7 +63,16 @@ impl Error {
     /// An error of a kind. `message` begins in lower case and names the party to blame.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, element: None, pad: None, offset: None, hint: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            element: None,
+            pad: None,
+            offset: None,
+            property: None,
+            hint: None,
+            source: None,
+        }))
     }
 
     /// [`ErrorKind::Malformed`].
@@ -107,6 +117,12 @@ impl Error {
         self
     }
 
+    /// Adds the property that is to blame, as it is written in pipelines. The message names it too.
+    pub fn on_property(mut self, property: &'static str) -> Self {
+        self.0.property = Some(property);
+        self
+    }
+
     /// Adds a repair that the user can carry out.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -127,13 +143,14 @@ impl Error {
 
     /// The same error for a second reader, with its cause as text.
     pub fn copy(&self) -> Self {
-        let Inner { kind, message, element, pad, offset, hint, source } = &*self.0;
+        let Inner { kind, message, element, pad, offset, property, hint, source } = &*self.0;
         Self(Box::new(Inner {
             kind: *kind,
             message: message.clone(),
             element: element.clone(),
             pad: *pad,
             offset: *offset,
+            property: *property,
             hint: hint.clone(),
             source: source.as_ref().map(|e| e.to_string().into()),
         }))
@@ -157,6 +174,11 @@ impl Error {
     /// Byte offset in the input.
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
+    }
+
+    /// The property to blame.
+    pub fn property(&self) -> Option<&'static str> {
+        self.0.property
     }
 
     /// A repair.

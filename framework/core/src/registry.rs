@@ -136,6 +136,8 @@ pub enum Resource {
 type BuildFn = dyn Fn(AnySettings, &BuildCx) -> Result<Element> + Send + Sync;
 type LiveFn = dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync;
 type ResourcesFn = dyn Fn(&(dyn Any + Send + Sync)) -> Vec<Resource> + Send + Sync;
+type CheckFn = dyn Fn(&(dyn Any + Send + Sync)) -> Result<()> + Send + Sync;
+type CheckPadsFn = dyn Fn(&[&str], &[&str]) -> Result<()> + Send + Sync;
 type CapsFn = dyn Fn(&(dyn Any + Send + Sync)) -> Option<CapsSet> + Send + Sync;
 
 /// An element's public face: everything about it that can be said without running it.
@@ -162,6 +164,8 @@ pub struct Factory {
     /// How much later its output comes than its input, when live.
     pub latency: TimeDelta,
     build: Arc<BuildFn>,
+    check: Arc<CheckFn>,
+    check_pads: Arc<CheckPadsFn>,
     live: Arc<LiveFn>,
     resources: Arc<ResourcesFn>,
     caps: Arc<CapsFn>,
@@ -195,6 +199,8 @@ impl Factory {
             passthrough: false,
             latency: TimeDelta::ZERO,
             build: Arc::new(build),
+            check: Arc::new(|_| Ok(())),
+            check_pads: Arc::new(|_, _| Ok(())),
             live: Arc::new(|_| false),
             resources: Arc::new(|_| Vec::new()),
             caps: Arc::new(|_| None),
@@ -238,6 +244,17 @@ impl Factory {
         Self { latency, ..self }
     }
 
+    /// Says which settings cannot work: each by itself is valid, but not beside the others. Asked when a pipeline is checked, and again
+    /// before the element is built. Errors are [`Error::settings`], with [`Error::on_property`] where one property is to blame.
+    pub fn checked<S: 'static>(self, check: impl Fn(&S) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self { check: Arc::new(move |any| any.downcast_ref().map_or(Ok(()), &check)), ..self }
+    }
+
+    /// Says which linked pads cannot work together: names of sink pads and of source pads. Asked as [`Factory::checked`] is.
+    pub fn checked_pads(self, check: impl Fn(&[&str], &[&str]) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self { check_pads: Arc::new(check), ..self }
+    }
+
     /// Says from the settings whether this source is live: it cannot be held back.
     pub fn live<S: 'static>(self, live: impl Fn(&S) -> bool + Send + Sync + 'static) -> Self {
         Self { live: Arc::new(move |any| any.downcast_ref().is_some_and(&live)), ..self }
@@ -264,8 +281,31 @@ impl Factory {
     }
 
     /// Builds the element from settings that [`Factory::settings`] parsed.
+    ///
+    /// # Errors
+    /// What [`Factory::check_settings`] and [`Factory::check_pads`] say, and what only building can find.
     pub fn build(&self, settings: AnySettings, cx: &BuildCx) -> Result<Element> {
-        (self.build)(settings, cx).map_err(|e| e.in_element(&cx.name))
+        let names = |pads: &[LinkedPad]| pads.iter().map(|pad| pad.name.clone()).collect::<Vec<_>>();
+        let (sinks, srcs) = (names(&cx.sinks), names(&cx.srcs));
+        let [sinks, srcs] = [&sinks, &srcs].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+        let checked = self.check_settings(&*settings).and_then(|()| self.check_pads(&sinks, &srcs));
+        checked.and_then(|()| (self.build)(settings, cx)).map_err(|e| e.in_element(&cx.name))
+    }
+
+    /// Whether settings can work together, as far as the element says before it is built.
+    ///
+    /// # Errors
+    /// Of kind [`crate::ErrorKind::Settings`].
+    pub fn check_settings(&self, settings: &(dyn Any + Send + Sync)) -> Result<()> {
+        (self.check)(settings)
+    }
+
+    /// Whether linked sink and source pads can work together, as far as the element says before it is built.
+    ///
+    /// # Errors
+    /// Of kind [`crate::ErrorKind::Settings`].
+    pub fn check_pads(&self, sinks: &[&str], srcs: &[&str]) -> Result<()> {
+        (self.check_pads)(sinks, srcs)
     }
 
     /// True when these settings make a live source.

@@ -232,11 +232,6 @@ impl Tracks {
         let mut tracks = Self::default();
         for pad in pads.iter().filter(|pad| pad.name != super::SCRIPT_PAD) {
             let (medium, id) = parse_pad(&pad.name)?;
-            if tracks.find(medium, id).is_some() {
-                let name = medium.name();
-                return Err(Error::settings(format!("track {id} of {name} is linked twice"))
-                    .hint(format!("`{name}` is track 0; `{name}_0` is the same one: put a tee behind one of them")));
-            }
             tracks.0.push(Track::new(medium, id, Some(pad.id)));
         }
         Ok(tracks)
@@ -275,6 +270,21 @@ impl Tracks {
     pub(super) fn break_all(&mut self) {
         self.0.iter_mut().for_each(|track| track.discont = true);
     }
+}
+
+/// Linked pads of `flvdemux` and `flvmux`, by name: no track may be linked twice.
+pub(crate) fn check_pads(names: &[&str]) -> Result<()> {
+    let mut seen = Vec::with_capacity(names.len());
+    for name in names.iter().filter(|name| **name != super::SCRIPT_PAD) {
+        let track @ (medium, id) = parse_pad(name)?;
+        if seen.contains(&track) {
+            let name = medium.name();
+            return Err(Error::settings(format!("track {id} of {name} is linked twice"))
+                .hint(format!("`{name}` is track 0, and `{name}_0` is the same one; use other numbers")));
+        }
+        seen.push(track);
+    }
+    Ok(())
 }
 
 /// `video`, `audio_3`: medium and track number.

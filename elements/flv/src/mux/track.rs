@@ -94,10 +94,6 @@ impl Track {
                 "script" => Role::Script,
                 name => parse_pad(name).map(|(medium, id)| Role::Media(medium, id))?,
             };
-            if tracks.iter().any(|track| track.role == role) {
-                return Err(Error::settings(format!("pad {} is track 0, which is linked already", pad.name))
-                    .hint("give it another number, such as audio_1"));
-            }
             tracks.push(Self::new(role));
         }
         Ok(tracks)

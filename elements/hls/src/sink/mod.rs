@@ -49,6 +49,9 @@ everything (`window: 0s` and EXT-X-ENDLIST), and a VOD, is replaced instead.
 - Each segment is told on the bus as element message `hls-segment`.
 - HEVC in transport streams plays in hls.js and ffmpeg, not in Apple's players; Opus in few players at all.";
 
+/// The pad for a stream that is multiplexed already.
+const TRANSPORT_PAD: &str = "sink";
+
 /// Adds this crate's elements.
 pub fn register(registry: &mut Registry) {
     registry.add(factory());
@@ -60,13 +63,17 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::sink("video", VIDEO_CAPS).request().doc("Pictures; segments begin at their key frames."))
         .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("Sound."))
         .pad(PadTemplate::sink("audio_%u", AUDIO_CAPS).request().doc("Further sound, in the same segments."))
-        .pad(PadTemplate::sink("sink", "video/mpegts").request().doc("A transport stream instead of all others."))
+        .pad(
+            PadTemplate::sink(TRANSPORT_PAD, "video/mpegts").request().doc("A transport stream instead of all others."),
+        )
         .details(DETAILS)
         .example(
             "filesrc location=in.flv ! flvdemux name=d  d.video ! h264parse ! h.video  d.audio ! aacparse ! h.audio  \
              hlssink name=h directory=hls segment-duration=2s",
         )
         .blocks_on_io()
+        .checked(|settings: &HlsSinkSettings| settings.check().map(drop))
+        .checked_pads(|sinks, _| check_pads(sinks))
         .resources(|s: &HlsSinkSettings| {
             let directory = PathBuf::from(&s.directory);
             let files = [&s.playlist_name, &s.segment_name];
@@ -74,19 +81,28 @@ pub fn factory() -> Factory {
         })
 }
 
+/// What is fed: elementary streams or a transport stream.
+fn check_pads(sinks: &[&str]) -> Result<()> {
+    match sinks.contains(&TRANSPORT_PAD) && sinks.len() > 1 {
+        true => Err(Error::settings(
+            "a transport stream on `sink` already has all streams; nothing can be linked beside it",
+        )
+        .hint("link the elementary streams to `video` and `audio`, or only the transport stream to `sink`")),
+        false => Ok(()),
+    }
+}
+
 fn build(settings: HlsSinkSettings, cx: &BuildCx) -> Result<Element> {
     let plan = settings.check()?;
     let presentation = Presentation::new(plan.clone(), cx.env.clone());
-    let transport = cx.sinks.iter().filter(|pad| pad.name == "sink").count();
-    match (cx.sinks.len(), transport) {
-        (0, _) => {
-            Err(Error::settings("hlssink has no linked pad").hint("link video, audio, or a transport stream to sink"))
-        }
-        (1, 1) => Ok(Element::Transform(Box::new(TransportSink::new(&plan, presentation)))),
-        (_, 0) => {
-            let video = cx.sinks.iter().map(|pad| pad.name == "video");
-            Ok(Element::Aggregate(Box::new(StreamsSink::new(&plan, presentation, video))))
-        }
-        _ => Err(Error::settings("hlssink takes either a transport stream on sink or elementary streams, not both")),
+    if cx.sinks.is_empty() {
+        return Err(
+            Error::settings("hlssink has no linked pad").hint("link video, audio, or a transport stream to sink")
+        );
     }
+    if cx.sinks.iter().any(|pad| pad.name == TRANSPORT_PAD) {
+        return Ok(Element::Transform(Box::new(TransportSink::new(&plan, presentation))));
+    }
+    let video = cx.sinks.iter().map(|pad| pad.name == "video");
+    Ok(Element::Aggregate(Box::new(StreamsSink::new(&plan, presentation, video))))
 }

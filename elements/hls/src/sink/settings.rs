@@ -13,6 +13,8 @@ use crate::playlist::{MediaPlaylist, PlaylistType};
 /// Longest segment: beyond it nobody would call it streaming, and numbers stay small.
 const MAX_TARGET_SECONDS: i64 = 3600;
 
+const TARGET_DURATION: &str = "target-duration";
+
 /// Settings of `hlssink`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -114,11 +116,11 @@ impl HlsSinkSettings {
     }
 
     pub(super) fn check(&self) -> Result<Plan> {
-        let name_error = |setting: &str, e: super::NameError| Error::settings(format!("{setting}: {e}"));
+        let name_error = |name, e: super::NameError| Error::settings(format!("{name}: {e}")).on_property(name);
         check_plain(&self.playlist_name).map_err(|e| name_error("playlist-name", e))?;
         let segment_name = SegmentName::parse(&self.segment_name).map_err(|e| name_error("segment-name", e))?;
         if segment_name.sequence(&self.playlist_name).is_some() {
-            return Err(Error::settings("playlist-name is also the name of a segment"));
+            return Err(Error::settings("playlist-name is also the name of a segment").on_property("playlist-name"));
         }
         let kind = match self.playlist_type {
             PlaylistTypeSetting::Live => PlaylistType::Live,
@@ -126,13 +128,12 @@ impl HlsSinkSettings {
             PlaylistTypeSetting::Vod => PlaylistType::Vod,
         };
         if self.window.0 < 0 {
-            return Err(Error::settings("window is less than nothing"));
+            return Err(Error::settings("window is less than nothing").on_property("window"));
         }
         if self.window.0 > 0 && kind != PlaylistType::Live {
             let hint = "leave window out, or use playlist-type: live";
-            return Err(
-                Error::settings("a playlist of type event or vod keeps everything, so it has no window").hint(hint)
-            );
+            let message = "a playlist of type event or vod keeps everything, so it has no window";
+            return Err(Error::settings(message).on_property("window").hint(hint));
         }
         Ok(Plan {
             directory: PathBuf::from(&self.directory),
@@ -153,20 +154,24 @@ impl HlsSinkSettings {
         const SECOND: i64 = 1_000_000_000;
         let wanted = self.segment_duration.0;
         if !(SECOND / 10..=MAX_TARGET_SECONDS * SECOND).contains(&wanted) {
-            return Err(Error::settings(format!("segment-duration is {}, not 100ms to 1h", self.segment_duration)));
+            let message = format!("segment-duration is {}, not 100ms to 1h", self.segment_duration);
+            return Err(Error::settings(message).on_property("segment-duration"));
         }
         let seconds = match self.target_duration {
             None => (wanted + wanted / 2 + SECOND - 1) / SECOND,
             Some(target) if target.0 % SECOND == 0 && target.0 >= SECOND => target.0 / SECOND,
             Some(target) => {
-                return Err(Error::settings(format!("target-duration is {target}, not a whole number of seconds")));
+                let message = format!("target-duration is {target}, not a whole number of seconds");
+                return Err(Error::settings(message).on_property(TARGET_DURATION));
             }
         };
         // Rounded durations count (RFC 8216, section 4.3.3.1).
         if wanted >= seconds * SECOND + SECOND / 2 {
-            return Err(Error::settings("target-duration is less than segment-duration"));
+            let hint = "leave target-duration out, or make it longer";
+            let error = Error::settings("target-duration is less than segment-duration");
+            return Err(error.on_property(TARGET_DURATION).hint(hint));
         }
-        u32::try_from(seconds).map_err(|_| Error::settings("target-duration is too long"))
+        u32::try_from(seconds).map_err(|_| Error::settings("target-duration is too long").on_property(TARGET_DURATION))
     }
 }
 

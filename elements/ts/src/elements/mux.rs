@@ -39,6 +39,7 @@ pub(super) fn factory() -> Factory {
         .pad(PadTemplate::sink("meta", MUX_DATA).request().doc("The same."))
         .pad(PadTemplate::sink("sink_%u", &any).request().doc("Any of them, as GStreamer names it."))
         .pad(PadTemplate::src("src", "video/mpegts, systemstream=true, packetsize=188"))
+        .checked(|settings: &TsMuxSettings| settings.muxer().map(drop))
         .details(DETAILS)
         .example(
             "filesrc location=in.flv ! flvdemux name=d  d.video ! h264parse ! m.video  d.audio ! aacparse ! m.audio  \
@@ -53,8 +54,7 @@ fn build(settings: TsMuxSettings, cx: &BuildCx) -> Result<Element> {
     if cx.sinks.len() > PadSet::MAX_PADS {
         return Err(Error::settings(format!("tsmux takes at most {} streams", PadSet::MAX_PADS)));
     }
-    let wire = settings.wire()?;
-    let muxer = TsMuxer::new(wire.clone()).map_err(|error| Error::settings(error.to_string()))?;
+    let (muxer, wire) = settings.muxer()?;
     let pace = match settings.alignment {
         -1 => Pace::Blocks(TimeDelta::from_nanos(settings.latency.0)),
         0 => Pace::Units,

@@ -5,7 +5,7 @@ use millstream_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::muxer::TsMuxerSettings;
+use crate::muxer::{MuxError, TsMuxer, TsMuxerSettings};
 use crate::packet::{PACKET_SIZE, Pid};
 use crate::timestamp::PTS_HZ;
 
@@ -79,19 +79,33 @@ impl Default for TsMuxSettings {
 }
 
 impl TsMuxSettings {
+    /// The muxer underneath, without streams, and its settings.
+    ///
+    /// # Errors
+    /// If a value is outside its bounds.
+    pub(super) fn muxer(&self) -> Result<(TsMuxer, TsMuxerSettings)> {
+        let wire = self.wire()?;
+        let muxer = TsMuxer::new(wire.clone()).map_err(|error| match error {
+            MuxError::Setting { setting, expected } => {
+                Error::settings(format!("{setting} must be {expected}")).on_property(setting)
+            }
+            other => Error::settings(other.to_string()),
+        })?;
+        Ok((muxer, wire))
+    }
+
     /// The settings of the muxer underneath.
     ///
     /// # Errors
     /// If a value is outside its bounds.
-    pub(super) fn wire(&self) -> Result<TsMuxerSettings> {
+    fn wire(&self) -> Result<TsMuxerSettings> {
         let pid = |name, value| {
-            Pid::new(value).ok_or_else(|| Error::settings(format!("{name} is {value}; PIDs go to 8190 (0x1FFE)")))
+            let error = || Error::settings(format!("{name} is {value}; PIDs go to 8190 (0x1FFE)")).on_property(name);
+            Pid::new(value).ok_or_else(error)
         };
         if !(-1..=MAX_ALIGNMENT).contains(&self.alignment) {
-            return Err(Error::settings(format!(
-                "alignment is {}; it goes from -1 to {MAX_ALIGNMENT}",
-                self.alignment
-            )));
+            let message = format!("alignment is {}; it goes from -1 to {MAX_ALIGNMENT}", self.alignment);
+            return Err(Error::settings(message).on_property("alignment"));
         }
         let ticks = |time: DurationSetting| millstream_core::TimeDelta::from_nanos(time.0).ticks(PTS_HZ as u32);
         let block_size = match usize::try_from(self.alignment) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use millstream_core::settings::{AnySettings, Node, NodeKind, SettingsDecl, SettingsError, SettingsErrorKind, Span};
-use millstream_core::{CapsSet, Factory};
+use millstream_core::{CapsSet, Error, Factory};
 
 use super::Checker;
 use crate::diagnostic::{Diagnostic, codes, did_you_mean};
@@ -87,6 +87,11 @@ impl<'a> Checker<'a> {
             None => self.parse(doc, &factory).then(|| Settings::text(&factory, doc.props.clone())),
         };
         built.parsed = built.settings.as_ref().and_then(|settings| settings.make().ok());
+        if let Some(Err(error)) = built.parsed.as_ref().map(|settings| factory.check_settings(&**settings)) {
+            let place = error.property().and_then(|property| doc.props.get(property));
+            let span = place.map_or(doc.element.span, |value| value.span);
+            self.diagnostics.push(conflict(codes::SETTINGS_CONFLICT, doc, &error).at(span, ""));
+        }
         built.factory = Some(factory);
         built
     }
@@ -141,12 +146,16 @@ impl<'a> Checker<'a> {
     fn on_error(&mut self, doc: &ElementDoc) -> OnError {
         let Some(node) = &doc.on_error else { return OnError::default() };
         match read_on_error(node) {
+            Ok(OnError::Restart(_)) => {
+                let d = Diagnostic::error(codes::BAD_ON_ERROR, "`on-error: restart` is not supported yet");
+                self.diagnostics.push(d.at(node.span, "").hint("use `isolate` or `fail`"));
+                OnError::default()
+            }
             Ok(on_error) => on_error,
             Err(error) => {
                 let span = error.span.unwrap_or(node.span);
                 let d = Diagnostic::error(codes::BAD_ON_ERROR, format!("`on-error`: {error}")).at(span, "");
-                let d = d
-                    .expected("`fail`, `isolate`, `restart` or `{ restart: { limit: 5, delay: 1s, max-delay: 30s } }`");
+                let d = d.expected("`fail` or `isolate`");
                 let word = node.as_str().and_then(|word| did_you_mean(word, ["fail", "isolate", "restart"]));
                 self.diagnostics.push(match word {
                     Some(near) => d.hint(format!("did you mean `{near}`?")),
@@ -179,6 +188,15 @@ fn read_on_error(node: &Node) -> Result<OnError, SettingsError> {
             _ => Err(unknown(node.describe())),
         },
         NodeKind::Null | NodeKind::Seq(_) => Err(unknown(node.describe())),
+    }
+}
+
+/// What an element says of settings or pads that cannot work together.
+pub(super) fn conflict(code: &'static str, doc: &ElementDoc, error: &Error) -> Diagnostic {
+    let d = Diagnostic::error(code, format!("`{}`: {}", doc.name.value, error.message()));
+    match error.hint_text() {
+        Some(hint) => d.hint(hint),
+        None => d.hint(format!("`inspect {}` says what it takes", doc.element.value)),
     }
 }
 

@@ -67,6 +67,7 @@ pub fn check(
     if let Some(order) = checker.order() {
         checker.solve(&order);
     }
+    checker.pad_sets();
     if all_read {
         checker.unlinked();
     }

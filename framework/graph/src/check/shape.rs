@@ -8,7 +8,8 @@ use millstream_core::settings::Span;
 use millstream_core::{Direction, Presence};
 
 use super::Checker;
-use super::wires::quoted;
+use super::elements::conflict;
+use super::wires::{Pad, quoted};
 use crate::diagnostic::{Diagnostic, codes};
 
 impl Checker<'_> {
@@ -109,6 +110,26 @@ impl Checker<'_> {
                 }
                 let always = factory.templates(direction).any(|t| t.presence == Presence::Always);
                 findings.push(open_pad(node.name(), node.doc.span, direction, &names, always));
+            }
+        }
+        self.diagnostics.extend(findings);
+    }
+
+    /// Asks elements whether the pads that are linked go together.
+    pub(super) fn pad_sets(&mut self) {
+        let mut findings = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.excused) {
+            let Some(factory) = &node.factory else { continue };
+            let sinks = self.wires.iter().filter(|wire| wire.to.node == index).map(|wire| &wire.to.pad);
+            let srcs = self.wires.iter().filter(|wire| wire.from.node == index).map(|wire| &wire.from.pad);
+            let name = |pad: &'_ Option<Pad>| pad.as_ref().map(|pad| pad.name.clone());
+            let (sinks, srcs) =
+                (sinks.map(name).collect::<Option<Vec<_>>>(), srcs.map(name).collect::<Option<Vec<_>>>());
+            // A link without a pad has been reported.
+            let (Some(sinks), Some(srcs)) = (sinks, srcs) else { continue };
+            let [sinks, srcs] = [&sinks, &srcs].map(|pads| pads.iter().map(String::as_str).collect::<Vec<_>>());
+            if let Err(error) = factory.check_pads(&sinks, &srcs) {
+                findings.push(conflict(codes::PADS_CONFLICT, node.doc, &error).at(node.doc.span, ""));
             }
         }
         self.diagnostics.extend(findings);

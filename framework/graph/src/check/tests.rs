@@ -212,10 +212,12 @@ fn on_error_is_read() {
         let (graph, diagnostics, _) = run(&text, true);
         graph.map(|graph| graph.nodes[1].on_error.clone()).ok_or_else(|| diagnostics[0].code)
     };
-    use crate::graph::{OnError, RestartPolicy};
+    use crate::graph::OnError;
     assert_eq!(on_error("isolate"), Ok(OnError::Isolate));
-    let policy = RestartPolicy { limit: 3, ..RestartPolicy::default() };
-    assert_eq!(on_error("{ restart: { limit: 3 } }"), Ok(OnError::Restart(policy)));
+    assert_eq!(on_error("fail"), Ok(OnError::Fail));
+    // Well-formed, and refused: there is no restart yet.
+    assert_eq!(on_error("restart"), Err(codes::BAD_ON_ERROR));
+    assert_eq!(on_error("{ restart: { limit: 3 } }"), Err(codes::BAD_ON_ERROR));
     assert_eq!(on_error("restrat"), Err(codes::BAD_ON_ERROR));
     assert_eq!(on_error("{ restart: { limits: 3 } }"), Err(codes::BAD_ON_ERROR));
 }

@@ -130,9 +130,12 @@ code_table! {
          bare numbers of other programs mean nanoseconds in one and seconds in another; sizes may have one (16MiB), and so \
          may bit rates (2500k)."
     BAD_ON_ERROR "MS0408" "on-error is malformed"
-        "`on-error` is `fail`, `isolate` or `restart`."
+        "`on-error` is `fail` or `isolate`. `restart` is a word of the format, and is refused: there is no restart yet, so \
+         that a pipeline which counts on it must not start."
     BAD_CAPS "MS0409" "The caps cannot be read"
         "Caps are a media type and fields, `video/x-h264,stream-format=avc,width=1920`, several of them separated by `;`."
+    SETTINGS_CONFLICT "MS0410" "The settings cannot work together"
+        "Each property is valid by itself, but not beside the others of the element; the message says what they contradict."
 
     LINK_UNKNOWN "MS0501" "A link names an element that does not exist"
         "Each `name.` or `name.pad` of a link must be the name of an element of this pipeline."
@@ -158,6 +161,8 @@ code_table! {
         "Both would write the same file or listen on the same address. Give one of them another."
     LINK_TO_ITSELF "MS0511" "An element is linked to itself"
         "Both ends of the link are the same element."
+    PADS_CONFLICT "MS0512" "The linked pads cannot work together"
+        "Each link is good by itself, but the element cannot serve all of these pads at the same time; the message says why."
 }
 
 #[cfg(test)]
