@@ -16,9 +16,11 @@
 //! | [`sim`] | runs a launch line on a virtual clock and files in memory, and keeps everything that came out |
 //! | [`elements`] | elements for tests: `collect`, `lookahead`, `tardy` |
 //! | [`program`] | runs a foreign program, with a time limit |
+//! | [`peers`] | foreign programs as judges, and the files they are shown |
 //! | [`random`] | small seeded random numbers |
 
 pub mod elements;
+pub mod peers;
 pub mod program;
 pub mod random;
 pub mod sim;

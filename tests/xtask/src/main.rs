@@ -2,6 +2,7 @@
 
 mod docs;
 mod fuzz;
+mod left_out;
 mod peers;
 mod setup;
 mod sh;

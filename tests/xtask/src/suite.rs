@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is, with the peers present.
 
+use crate::left_out::{self, TestFile};
 use crate::{docs, setup, sh};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let mut broken = Vec::new();
     let mut tally = Tally::default();
-    for (what, mut command) in steps(args) {
+    for (what, mut command) in steps(args)? {
         command.env("MILLSTREAM_PEERS", if args.no_peers { "off" } else { "require" });
         let (ok, counts) = counted(&mut command)?;
         tally = Tally { passed: tally.passed + counts.passed, failed: tally.failed + counts.failed };
@@ -48,23 +49,59 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if broken.is_empty() { Ok(()) } else { bail!("failed: {}", broken.join(", ")) }
 }
 
-fn steps(args: &Args) -> Vec<(&'static str, Command)> {
-    let nextest = sh::succeeds("cargo", &["nextest", "--version"]);
-    let mut tests = sh::cargo();
-    if nextest {
-        tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(&args.names);
-    } else {
-        tests.args(["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-fail-fast", "--"]);
-        tests.args(&args.names);
+fn steps(args: &Args) -> Result<Vec<(&'static str, Command)>> {
+    let left_out = if args.no_peers { left_out::tests()? } else { Vec::new() };
+    for test in &left_out {
+        eprintln!("left out, as it needs foreign programs: {test}");
     }
+    let mut tests = if sh::succeeds("cargo", &["nextest", "--version"]) {
+        vec![nextest(&left_out, &args.names)]
+    } else {
+        libtest(&left_out, &args.names)?
+    };
     if !args.names.is_empty() {
-        return vec![("tests", tests)];
+        return Ok(tests);
     }
     let mut doctests = sh::cargo();
     doctests.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
     let mut build = sh::cargo();
     build.args(["build", "--workspace", "--bins", "--examples", "--benches"]); // tests start the binaries
-    vec![("build", build), ("tests", tests), ("doc tests", doctests)]
+    tests.insert(0, ("build", build));
+    tests.push(("doc tests", doctests));
+    Ok(tests)
+}
+
+fn nextest(left_out: &[TestFile], names: &[String]) -> (&'static str, Command) {
+    let mut tests = sh::cargo();
+    tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(names);
+    if !left_out.is_empty() {
+        let ids: Vec<String> = left_out.iter().map(|t| format!("binary_id(={}::{})", t.package, t.name)).collect();
+        tests.args(["-E", &format!("not ({})", ids.join(" | "))]);
+    }
+    ("tests", tests)
+}
+
+/// Without cargo-nextest. It cannot leave out a file, so the others of that package are named.
+fn libtest(left_out: &[TestFile], names: &[String]) -> Result<Vec<(&'static str, Command)>> {
+    let run = |args: &[&str]| {
+        let mut tests = sh::cargo();
+        tests.arg("test").args(args).args(["--no-fail-fast", "--"]).args(names);
+        ("tests", tests)
+    };
+    let mut packages: Vec<&str> = left_out.iter().map(|test| &*test.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let mut most = vec!["--workspace", "--lib", "--bins", "--tests", "--examples"];
+    most.extend(packages.iter().flat_map(|package| ["--exclude", package]));
+    let mut all = vec![run(&most)];
+    let files = left_out::files()?;
+    for package in packages {
+        let mut args = vec!["--package", package, "--lib"];
+        let kept = files.iter().filter(|file| file.package == package && !left_out.contains(file));
+        args.extend(kept.flat_map(|file| ["--test", &file.name]));
+        all.push(run(&args));
+    }
+    Ok(all)
 }
 
 /// Runs it, passing its output on line by line, and adds up the closing lines of the test runners.
