@@ -58,6 +58,14 @@ impl ChunkWriter {
         self.chunk_size = size;
     }
 
+    /// Appends a message with a header of format 0, and takes it that the next on its chunk stream needs one too. For chunk streams
+    /// that [`chunk_once`](super::chunk_once) is used on as well.
+    pub fn write_alone(&mut self, message: &Message, out: &mut Slices) {
+        self.last.retain(|last| last.chunk_stream != message.chunk_stream);
+        self.write(message, out);
+        self.last.retain(|last| last.chunk_stream != message.chunk_stream);
+    }
+
     /// Appends a message. Payloads are shared, not copied, where they are long. What is longer than [`Message::MAX_LEN`] cannot
     /// be said and is cut there.
     pub fn write(&mut self, message: &Message, out: &mut Slices) {

@@ -22,8 +22,10 @@ pub mod chunk_stream {
     pub const CONTROL: u32 = 2;
     /// Commands of the connection and of its streams.
     pub const COMMAND: u32 = 3;
-    /// Audio and data, whose messages come in one order.
+    /// Audio.
     pub const AUDIO: u32 = 4;
+    /// Data.
+    pub const DATA: u32 = 5;
     /// Video.
     pub const VIDEO: u32 = 6;
 }
