@@ -56,9 +56,11 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::sink("sink", "ANY").random_write())
         .blocks_on_io()
         .checked(check)
-        .rewrites_if(|settings: &FileSinkSettings| !settings.append && settings.location.as_os_str() != "-")
+        .rewrites_if(|settings: &FileSinkSettings| {
+            !settings.append && settings.location.as_os_str() != "-" && !is_device(&settings.location)
+        })
         .resources(|settings: &FileSinkSettings| match &settings.location {
-            device if device.starts_with("/dev") => Vec::new(),
+            device if is_device(device) => Vec::new(),
             file => vec![Resource::WritesFile(file.clone())],
         })
         .details(
@@ -78,9 +80,7 @@ fn check(settings: &FileSinkSettings) -> Result<()> {
 
 fn build(settings: FileSinkSettings, cx: &BuildCx) -> Result<Element> {
     let location = settings.location;
-    // A device must never be replaced by a file, whatever the file system says of it.
-    let is_device = location.starts_with("/dev");
-    let is_file = location != Path::new("-") && !is_device && !cx.env.fs.is_special(&location);
+    let is_file = location != Path::new("-") && !is_device(&location) && !cx.env.fs.is_special(&location);
     let target = if is_file && settings.atomic && !settings.append { part_of(&location) } else { location.clone() };
     let gather = if is_file { settings.buffer_size.0.min(MAX_BUFFER) as usize } else { 0 };
     Ok(Element::Transform(Box::new(FileSink {
@@ -95,6 +95,11 @@ fn build(settings: FileSinkSettings, cx: &BuildCx) -> Result<Element> {
         beyond_reach: false,
         finished: false,
     })))
+}
+
+/// A device must never be replaced by a file, whatever the file system says of it. `/dev/shm` is memory that holds files.
+fn is_device(path: &Path) -> bool {
+    path.starts_with("/dev") && !path.starts_with("/dev/shm")
 }
 
 /// The name while it is written.
@@ -408,6 +413,7 @@ mod tests {
         };
         assert_eq!(resources("a/b"), [Resource::WritesFile("a/b".into())]);
         assert_eq!(resources("/dev/null"), []);
+        assert_eq!(resources("/dev/shm/a"), [Resource::WritesFile("/dev/shm/a".into())]);
     }
 
     #[test]
@@ -416,6 +422,13 @@ mod tests {
         env.fs.insert("/dev/null", "");
         sink(&env, "location=/dev/null").unwrap().eos().unwrap();
         assert_eq!(env.fs.log(), ["create /dev/null"]);
+        env.fs.insert("/dev/shm/other", "");
+        let mut harness = sink(&env, "location=/dev/shm/a").unwrap();
+        harness.push_buffer("sink", bytes("abcd")).unwrap();
+        harness.push("sink", rewrite(0)).unwrap();
+        harness.push_buffer("sink", bytes("A")).unwrap();
+        harness.eos().unwrap();
+        assert_eq!((env.fs.get("/dev/shm/a").as_deref(), harness.warnings().len()), (Some(&b"Abcd"[..]), 0));
     }
 
     #[test]
