@@ -335,6 +335,36 @@ fn cancelled_at_every_step_a_pipeline_ends_and_delivers_a_prefix() {
 }
 
 #[test]
+fn futures_at_both_ends_are_cancelled_at_every_time_and_step() {
+    let mut most = 0;
+    for (ms, steps) in (0..40).flat_map(|ms| (0..8).map(move |steps| (ms, steps))) {
+        let log = Log::default();
+        let mut b = Build::default();
+        let (src, pace) = (b.add("src", ticker(10, &Arc::default())), b.add("pace", paced()));
+        let (q, sink) = (b.add("q", small_queue(1)), b.add("sink", slow(&log, TimeDelta::from_millis(3))));
+        b.link(src, pace).link(pace, q).link(q, sink);
+        let runtime = simulation(1);
+        let mut pipeline = runtime.start(&b.graph).unwrap();
+        let (stopper, clock) = (pipeline.stopper(), runtime.env().clock.clone());
+        let ended = runtime.block_on(async {
+            clock.sleep_until(Time::from_millis(ms)).await;
+            for _ in 0..steps {
+                tokio::task::yield_now().await;
+            }
+            stopper.cancel();
+            pipeline.wait().await.unwrap();
+            clock.now()
+        });
+        assert_eq!(ended, Time::from_millis(ms), "at once, {ms} ms and {steps} steps");
+        let got = numbers(&log);
+        most = most.max(got.len());
+        assert_eq!(got, (0..got.len() as i64).collect::<Vec<_>>(), "cancelled after {ms} ms and {steps} steps");
+        assert!(!log.lock().unwrap().contains(&"eos".to_owned()), "{ms} ms is in the middle of it");
+    }
+    assert!(most > 2, "{most}");
+}
+
+#[test]
 fn a_live_muxer_goes_on_at_its_deadline() {
     /// Waits 20 ms at the most for its second pad.
     struct Live;
