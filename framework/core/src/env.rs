@@ -1,15 +1,18 @@
 //! The outside world as elements see it.
 //!
-//! Elements take time, files and randomness from here and from nowhere else. A test gives them a virtual clock, files
-//! in memory and a seed, and the whole pipeline becomes deterministic.
+//! Elements take time, files, the network, tasks and randomness from here and from nowhere else. A test gives them a virtual
+//! clock, files in memory and a seed, and the whole pipeline becomes deterministic.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::net::{Net, NoNet};
 use crate::time::Time;
 
 /// A future that owns what it needs.
@@ -85,6 +88,46 @@ pub trait Fs: Send + Sync {
     }
 }
 
+/// Tasks beside those of the graph: a listener that several elements share, a session for each player.
+pub trait Tasks: Send + Sync {
+    /// Starts a task. It is cancelled when the handle goes.
+    fn spawn(&self, future: BoxFuture<'static, ()>) -> TaskHandle;
+}
+
+/// Cancels its task when dropped.
+pub struct TaskHandle(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl TaskHandle {
+    /// A handle that calls `cancel` once.
+    pub fn new(cancel: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(cancel)))
+    }
+
+    /// Lets the task run to its own end.
+    pub fn detach(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for TaskHandle {
+    fn drop(&mut self) {
+        if let Some(cancel) = self.0.take() {
+            cancel();
+        }
+    }
+}
+
+/// An outside without tasks: what is spawned is dropped.
+struct NoTasks;
+
+impl Tasks for NoTasks {
+    fn spawn(&self, _: BoxFuture<'static, ()>) -> TaskHandle {
+        TaskHandle(None)
+    }
+}
+
+type Shared = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
 /// Everything an element may ask of the outside. Cheap to clone.
 #[derive(Clone)]
 pub struct Env {
@@ -92,13 +135,31 @@ pub struct Env {
     pub clock: Arc<dyn Clock>,
     /// Files.
     pub fs: Arc<dyn Fs>,
+    /// The network.
+    pub net: Arc<dyn Net>,
+    /// Tasks of its own.
+    pub tasks: Arc<dyn Tasks>,
+    shared: Arc<Mutex<Shared>>,
     random: Arc<AtomicU64>,
 }
 
 impl Env {
-    /// An environment whose random numbers follow from `seed`.
+    /// An environment without network and tasks, whose random numbers follow from `seed`.
     pub fn new(clock: Arc<dyn Clock>, fs: Arc<dyn Fs>, seed: u64) -> Self {
-        Self { clock, fs, random: Arc::new(AtomicU64::new(seed)) }
+        let random = Arc::new(AtomicU64::new(seed));
+        Self { clock, fs, net: Arc::new(NoNet), tasks: Arc::new(NoTasks), shared: Arc::default(), random }
+    }
+
+    /// The same with this network and these tasks.
+    pub fn with_net(self, net: Arc<dyn Net>, tasks: Arc<dyn Tasks>) -> Self {
+        Self { net, tasks, ..self }
+    }
+
+    /// What all elements of a runtime share of this type, such as its listeners by address; made when first asked for.
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = shared.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        one.clone().downcast().expect("an entry is of the type that it is filed under")
     }
 
     /// The next random number (SplitMix64: for jitter and identifiers, not for keys).

@@ -15,7 +15,7 @@
 //! | [`element`] | the shapes an element can have |
 //! | [`output`], [`inbox`] | how an element sends, and how an aggregate receives |
 //! | [`registry`] | factories: what is known of an element before it runs |
-//! | [`mod@env`] | time, files and randomness from outside |
+//! | [`mod@env`], [`net`] | time, files, network, tasks and randomness from outside |
 //! | [`settings`] | one serde struct per element, many uses |
 
 mod boxed;
@@ -27,6 +27,7 @@ pub mod env;
 pub mod error;
 pub mod inbox;
 pub mod item;
+pub mod net;
 pub mod output;
 pub mod pool;
 pub mod registry;

@@ -12,7 +12,7 @@
 //! | `driver` | the loop of one task: source, mailbox, timers, full links |
 //! | `failures` | branches that failed while the rest goes on |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
-//! | `clock`, `fs` | the outside: real, and simulated |
+//! | `clock`, `fs`, `net` | the outside: real, and simulated |
 
 mod bus;
 mod chain;
@@ -22,6 +22,7 @@ mod driver;
 mod failures;
 mod fs;
 mod link;
+mod net;
 mod pipeline;
 mod plan;
 mod port;
@@ -32,6 +33,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use millstream_core::net::Net;
 use millstream_core::{Env, Fs, Result};
 use millstream_graph::Graph;
 
@@ -50,9 +52,11 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime on the real clock and the real file system.
     pub fn new() -> io::Result<Self> {
-        let tokio = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let seed = clock_seed();
+        let tasks = Arc::new(net::TokioTasks(tokio.handle().clone()));
         let env = Env::new(Arc::new(clock::RealClock::new()), Arc::new(fs::RealFs), seed);
+        let env = env.with_net(Arc::new(net::Tcp), tasks);
         Ok(Self { tokio, env, simulated: false, limits: TeardownLimits::default() })
     }
 
@@ -64,6 +68,13 @@ impl Runtime {
         let tokio = tokio::runtime::Builder::new_current_thread().on_thread_park(move || idle.advance()).build()?;
         let env = Env::new(Arc::new(clock), fs, seed);
         Ok(Self { tokio, env, simulated: true, limits: TeardownLimits::default() })
+    }
+
+    /// The same with a network to simulate; `make` is given the clock and the seed of the runtime through its `Env`.
+    pub fn with_net(self, make: impl FnOnce(&Env) -> Arc<dyn Net>) -> Self {
+        let net = make(&self.env);
+        let tasks = Arc::new(net::TokioTasks(self.tokio.handle().clone()));
+        Self { env: self.env.clone().with_net(net, tasks), ..self }
     }
 
     /// The same with other limits for ending pipelines.

@@ -1,0 +1,131 @@
+//! The network as elements see it: byte streams between two ends, and who listens for them.
+//!
+//! Elements never see a socket. In production these traits stand for TCP; a test puts two sessions on a simulated
+//! network with delay and loss, and the same code runs on it.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+use crate::env::BoxFuture;
+
+/// A connected stream of bytes.
+///
+/// Like a TCP socket without delay: what is written goes out at once.
+pub trait NetStream: Send {
+    /// Appends what has come, up to the room that `into` has beyond its length; 0 at the end. With no room, some is made.
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>>;
+    /// Sends bytes of the slices in order and says how many.
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    /// Waits until what was written is on its way. Plain TCP has nothing to do.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+    /// Ends the direction of writing; the other end reads the rest and then the end.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Address of the other end.
+    fn peer(&self) -> SocketAddr;
+}
+
+/// Accepts streams at an address.
+pub trait NetListener: Send {
+    /// The next stream.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn NetStream>>>;
+    /// Address that it really has: with the port that the system chose for port 0.
+    fn local(&self) -> SocketAddr;
+}
+
+/// Makes streams and listeners.
+pub trait Net: Send + Sync {
+    /// Addresses of a host by name or literal, in the order in which to try them.
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+    /// Connects to one address. The caller sets the time limit.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn NetStream>>>;
+    /// Listens at one address. Port 0 lets the system choose.
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn NetListener>>;
+}
+
+/// A network on which nobody can be reached: the one of simulations that bring none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoNet;
+
+impl Net for NoNet {
+    fn resolve(&self, _: &str, _: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        Box::pin(std::future::ready(Err(no_net())))
+    }
+
+    fn connect(&self, _: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn NetStream>>> {
+        Box::pin(std::future::ready(Err(no_net())))
+    }
+
+    fn listen(&self, _: SocketAddr) -> io::Result<Box<dyn NetListener>> {
+        Err(no_net())
+    }
+}
+
+fn no_net() -> io::Error {
+    io::Error::new(io::ErrorKind::NetworkUnreachable, "there is no network here")
+}
+
+impl dyn NetStream {
+    /// [`NetStream::poll_read`] as a future. Nothing is lost when it is dropped.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub async fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, into)).await
+    }
+
+    /// Sends all bytes. What was sent when the future is dropped is unknown.
+    ///
+    /// # Errors
+    /// Those of the network; `WriteZero` when it takes no more.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match poll_fn(|cx| self.poll_write(cx, &[IoSlice::new(bytes)])).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => bytes = bytes.get(sent..).unwrap_or_default(),
+            }
+        }
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Ends the direction of writing.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+}
+
+impl dyn NetListener {
+    /// [`NetListener::poll_accept`] as a future.
+    ///
+    /// # Errors
+    /// Those of the network: of one stream (the listener goes on) or of the listener.
+    pub async fn accept(&mut self) -> io::Result<Box<dyn NetStream>> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+}
+
+impl dyn Net {
+    /// Resolves a host and connects to the first of its addresses that answers.
+    ///
+    /// # Errors
+    /// Those of the last address tried; `NotFound` when the name has none.
+    pub async fn connect_host(&self, host: &str, port: u16) -> io::Result<Box<dyn NetStream>> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+        for address in self.resolve(host, port).await? {
+            match self.connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}

@@ -1,0 +1,152 @@
+//! The real network, and tasks on tokio.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, BytesMut};
+use millstream_core::env::{BoxFuture, TaskHandle, Tasks};
+use millstream_core::net::{Net, NetListener, NetStream};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+/// Streams that wait to be accepted: what Linux allows by default. A burst of a thousand players must not be refused.
+const BACKLOG: u32 = 4096;
+
+/// Room made for a read where there is none: some frames of video.
+const READ_ROOM: usize = 64 << 10;
+
+/// TCP.
+pub(crate) struct Tcp;
+
+impl Net for Tcp {
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let host = host.to_owned();
+        Box::pin(async move { Ok(lookup_host((host.as_str(), port)).await?.collect()) })
+    }
+
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn NetStream>>> {
+        Box::pin(async move { boxed(TcpStream::connect(address).await?, address) })
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn NetListener>> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A server that restarts must not wait for the connections of its former life.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let local = listener.local_addr()?;
+        Ok(Box::new(Listener { listener, local }))
+    }
+}
+
+struct Listener {
+    listener: TcpListener,
+    local: SocketAddr,
+}
+
+impl NetListener for Listener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn NetStream>>> {
+        self.listener.poll_accept(cx).map(|accepted| accepted.and_then(|(stream, peer)| boxed(stream, peer)))
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+fn boxed(stream: TcpStream, peer: SocketAddr) -> io::Result<Box<dyn NetStream>> {
+    // What is written goes out at once: 40 ms of every exchange of commands are Nagle against delayed acknowledgements.
+    stream.set_nodelay(true)?;
+    Ok(Box::new(Stream { stream, peer }))
+}
+
+struct Stream {
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+impl NetStream for Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let room = match into.capacity() - into.len() {
+            0 => READ_ROOM,
+            room => room,
+        };
+        // `read_buf` is safe to drop between polls: it holds nothing.
+        let mut limited = into.limit(room);
+        pin!(self.stream.read_buf(&mut limited)).poll(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+/// Tasks on the workers of tokio.
+pub(crate) struct TokioTasks(pub(crate) tokio::runtime::Handle);
+
+impl Tasks for TokioTasks {
+    fn spawn(&self, future: BoxFuture<'static, ()>) -> TaskHandle {
+        let task = self.0.spawn(future);
+        TaskHandle::new(move || task.abort())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn both_directions_of_a_stream_and_their_ends() {
+        block_on(async {
+            let net: &dyn Net = &Tcp;
+            let mut listener = net.listen(([127, 0, 0, 1], 0).into()).unwrap();
+            let port = listener.local().port();
+            let mut client = net.connect_host("localhost", port).await.unwrap();
+            let mut server = listener.accept().await.unwrap();
+            client.write_all(b"hello").await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut into = BytesMut::with_capacity(4);
+            assert_eq!(server.read(&mut into).await.unwrap(), 4, "not beyond the room there is");
+            while server.read(&mut into).await.unwrap() > 0 {}
+            assert_eq!(&into[..], b"hello");
+            server.write_all(b"yes").await.unwrap();
+            drop(server);
+            let mut into = BytesMut::new();
+            while client.read(&mut into).await.unwrap() > 0 {}
+            assert_eq!(&into[..], b"yes");
+        });
+    }
+
+    #[test]
+    fn a_closed_port_refuses_and_a_task_ends_with_its_handle() {
+        block_on(async {
+            let net: &dyn Net = &Tcp;
+            let listener = net.listen(([127, 0, 0, 1], 0).into()).unwrap();
+            let address = listener.local();
+            drop(listener);
+            assert_eq!(net.connect(address).await.err().unwrap().kind(), io::ErrorKind::ConnectionRefused);
+            let tasks = TokioTasks(tokio::runtime::Handle::current());
+            let (alive, gone) = tokio::sync::oneshot::channel::<()>();
+            let handle = tasks.spawn(Box::pin(async move {
+                let _alive = alive;
+                std::future::pending().await
+            }));
+            drop(handle);
+            assert!(gone.await.is_err());
+        });
+    }
+}
