@@ -1,6 +1,6 @@
 //! Every registered element against the element contract, `docs/spec/element.md`.
 //!
-//! Nothing here names an element: settings and pads come from the factory's example line, input from real media that the
+//! But for `pacing`, nothing here names an element: settings and pads come from the factory's example line, input from real media that the
 //! pad's template accepts. A new element is covered by being registered.
 //!
 //! | rule | here |
@@ -16,6 +16,7 @@
 //! | E-24 | output of one call is in proportion to its input |
 //! | E-31, E-32 | a flush voids what is held, goes on once, and the element works again |
 //! | E-35 | requests go upstream |
+//! | E-40 | pacing, in a chain that the program feeds |
 //! | E-41 to E-43 | damaged input: no panic, errors that say what is wrong |
 //! | E-44 | no unfinished file under its final name |
 //! | E-46 | examples run, and stop when told to |
@@ -27,5 +28,6 @@ mod damage;
 mod input;
 mod known;
 mod order;
+mod pacing;
 mod passing;
 mod requests;
