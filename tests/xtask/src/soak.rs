@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     tests.env("MILLSTREAM_SOAK_SEEDS", args.seeds.to_string());
     let name = args.name.as_deref().unwrap_or("soak");
     if sh::succeeds("cargo", &["nextest", "--version"]) {
-        tests.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "-E"]);
+        tests.args(["nextest", "run", "--profile", "soak", "--release", "--workspace", "--no-fail-fast", "-E"]);
         tests.arg(format!("test(/soak/) & test(/{name}/)"));
     } else {
         tests.args(["test", "--release", "--workspace", "--no-fail-fast", "--", name]);
