@@ -139,7 +139,8 @@ fn streams_in(demux: &Arc<Factory>, pads: &[String], head: &[u8], env: &Env) -> 
     let mut keep = |out: &mut Output| {
         for (pad, item) in out.drain() {
             if let (Item::Caps(new), Some(slot)) = (item, caps.get_mut(pad.index())) {
-                *slot = Some(new);
+                // The first format decides about the parser: what comes before a change is found then.
+                slot.get_or_insert(new);
             }
         }
         out.effects().clear();
