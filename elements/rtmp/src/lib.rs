@@ -8,15 +8,20 @@
 //! | the same, 7.2 | commands of connection and streams | [`command`] |
 //! | Enhanced RTMP v2 (Veovera, 2026-01-31-r2) | capability exchange in `connect`; codecs are in `millstream-flv` | [`command`] |
 //! | the same, 5.4 and 7.2 | windows, limits, pings, the conversations of connect, publish and play | [`session`] |
+//! | Enhanced RTMP v2 | reconnect request | [`session`] |
+//! | practice of Adobe and Limelight | authentication and redirection of clients | [`session::client`] |
 //! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
 //!
 //! Nothing here owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out.
 
+mod auth;
 pub mod chunk;
 pub mod command;
 pub mod handshake;
 pub mod message;
 mod secret;
 pub mod session;
+mod url;
 
 pub use secret::Secret;
+pub use url::{RtmpUrl, Scheme, UrlError};

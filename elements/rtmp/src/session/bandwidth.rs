@@ -36,6 +36,11 @@ impl PeerBandwidth {
     pub(super) fn announce(&mut self, window: u32) -> bool {
         self.announced.replace(window) != Some(window)
     }
+
+    /// Whether any window was announced.
+    pub(super) fn has_announced(&self) -> bool {
+        self.announced.is_some()
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,12 @@ pub enum SessionError {
     /// The server sends the client on and on.
     #[error("redirected more than {0} times")]
     Redirects(u8),
+    /// The server sends the client to what is no RTMP URL.
+    #[error("redirected: {0}")]
+    Redirect(crate::UrlError),
+    /// Nothing came from the server while it played.
+    #[error("nothing came from the server within its time")]
+    Silent,
     /// The server closed the connection by `close`.
     #[error("closed by the server")]
     Closed,

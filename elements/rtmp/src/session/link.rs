@@ -153,6 +153,10 @@ impl Link {
         }
     }
 
+    pub(super) fn has_announced_window(&self) -> bool {
+        self.bandwidth.has_announced()
+    }
+
     /// What is to be sent, an acknowledgement that is due among it. `is_open` says that the handshake is done.
     pub(super) fn output(&mut self, is_open: bool) -> Vec<Bytes> {
         if let Some(sequence) = is_open.then(|| self.acks.due()).flatten() {

@@ -14,6 +14,7 @@
 
 mod acknowledge;
 mod bandwidth;
+pub mod client;
 mod error;
 mod link;
 pub mod server;
