@@ -1,5 +1,6 @@
 //! What foreign programs say of the files that flvmux writes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test gives its files to foreign programs")]
 
 mod harness;
 

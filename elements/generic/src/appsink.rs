@@ -334,6 +334,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "this thread is the program's, not the element's")]
     fn a_cancelled_sink_ends_the_programs_stream() {
         let rig = rig(&[]);
         let handle = rig.handle.clone();

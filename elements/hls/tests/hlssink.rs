@@ -1,4 +1,5 @@
 //! `hlssink` on real streams, its output read back by the demuxer and the playlist reader.
+#![allow(clippy::disallowed_methods, reason = "a test reads its media itself")]
 
 mod common;
 

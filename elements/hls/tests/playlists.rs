@@ -1,4 +1,5 @@
 //! Foreign playlists, read by ours; and damaged ones.
+#![allow(clippy::disallowed_methods, reason = "a test reads its media itself")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! What foreign programs read, beside what `tsdemux` reads; and what they say of the output of `tsmux`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test gives its files to foreign programs")]
 
 mod harness;
 

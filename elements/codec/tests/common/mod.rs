@@ -1,5 +1,6 @@
 //! Test media beside the workspace, and what the manifest says of them.
 #![allow(dead_code, clippy::print_stdout, reason = "each test binary uses a part; the notice is for people")]
+#![allow(clippy::disallowed_methods, reason = "a test reads its media itself")]
 
 pub(crate) mod parser;
 

@@ -1,5 +1,6 @@
 //! Helpers that the integration tests share.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::disallowed_methods, reason = "a test reads its media itself")]
 
 use std::path::{Path, PathBuf};
 

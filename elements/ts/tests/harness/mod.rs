@@ -1,6 +1,7 @@
 //! What the tests of the elements share.
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test reads its media itself")]
 
 use std::sync::Arc;
 
