@@ -1,99 +1,135 @@
-// Plays HLS presentations in headless Chromium with hls.js and says what was seen.
+// Plays HLS presentations to their ends in headless Chromium with hls.js, all in one page, and says what was seen.
 //
-//   node play-hls.mjs MODULES PLAYLIST.m3u8 ...
+//   node play-hls.mjs MODULES [--screenshot FILE] [--rate N] PLAYLIST.m3u8 ...
 //
-// MODULES is the folder whose node_modules hold hls.js and puppeteer-core (target/peers/node). Prints one JSON object
-// a playlist: { playlist, ok, currentTime, frames, width, height, duration, live, errors }. `ok` means that more than 1.5 s
-// were played, or all of a shorter one, that frames were shown, and that hls.js met no fatal error. Exit code 1 if one is not ok.
+// MODULES is the folder whose node_modules hold hls.js and puppeteer-core (target/peers/node). CHROMIUM names another browser than
+// /usr/bin/chromium. Prints one JSON object a playlist, in their order:
+//
+//   { playlist, ended, currentTime, duration, frames, dropped, width, height, segments, errors }
+//
+// `frames` counts the decoded pictures, `dropped` those of them that came too late to be shown, `errors` what hls.js and the video element said
+// ({ what, fatal }). Exit code 0 when all ended without a fatal error, 1 otherwise, 2 when the command is wrong.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
-import { readFile, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, normalize, resolve } from "node:path";
+import { basename, dirname, extname, join, normalize, resolve } from "node:path";
+import { parseArgs } from "node:util";
 
-/// Longest wait for one presentation, in ms. Playing takes two seconds; the rest is for a busy machine.
-const PATIENCE = 40_000;
+/// Longest time for everything, in ms: many times what the longest presentation takes, for a busy machine.
+const PATIENCE = 90_000;
 
-/// Chromium without a GPU, a sandbox (tests may run as root) or connections of its own.
+/// Chromium without a GPU, a sandbox (tests may run as root) or connections of its own. Shared memory is small in containers.
 const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
 ];
 
-const TYPES = { m3u8: "application/vnd.apple.mpegurl", ts: "video/mp2t", m4s: "video/mp4", mp4: "video/mp4" };
+const TYPES = { ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t", ".m4s": "video/mp4", ".mp4": "video/mp4" };
 
-const PAGE = `<!doctype html><video id="v" muted playsinline></video><script src="/hls.js"></script>`;
+const PAGE = `<!doctype html><title>HLS</title>
+<style>body { margin: 4px; background: #222; color: #ddd; font: 12px sans-serif; display: flex; flex-wrap: wrap; gap: 4px }
+figure { margin: 0 } video { display: block; width: 240px; height: 135px; background: #000 }</style>
+<script src="/hls.js"></script>`;
 
-/// Serves the page, hls.js, and the folder of each playlist under its number.
+/// Serves the page, hls.js, and the folder of each playlist under its number; nothing outside these folders.
 function serve(script, folders) {
   return createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    const [, number, ...rest] = normalize(path).split("/");
+    const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
+    const [, number, ...rest] = path.split("/");
     try {
       if (path === "/") return response.setHeader("content-type", "text/html").end(PAGE);
       if (path === "/hls.js") return response.end(await readFile(script));
       const body = await readFile(join(folders[Number(number)], ...rest));
-      response.setHeader("content-type", TYPES[path.split(".").pop()] ?? "application/octet-stream").end(body);
+      response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream").end(body);
     } catch {
       response.writeHead(404).end();
     }
   });
 }
 
-/// Runs in the page: plays the URL until enough was seen, an error is fatal, or patience ends.
-function play(url, patience) {
-  return new Promise((done) => {
-    const video = document.getElementById("v");
-    const hls = new Hls({ enableWorker: false });
-    const errors = [];
-    const seen = (ok) => ({
-      ok, errors, live: hls.levels[hls.currentLevel]?.details?.live ?? null,
-      currentTime: video.currentTime, frames: video.getVideoPlaybackQuality().totalVideoFrames,
-      width: video.videoWidth, height: video.videoHeight, duration: Number.isFinite(video.duration) ? video.duration : null,
-    });
-    let started = null;
-    const finish = (ok) => { clearInterval(timer); clearTimeout(limit); const result = seen(ok); hls.destroy(); done(result); };
-    const timer = setInterval(() => {
-      started ??= video.currentTime > 0 ? video.currentTime : null;
-      const played = started !== null && (video.ended || video.currentTime - started > 1.5);
-      const pictures = video.videoWidth === 0 || video.getVideoPlaybackQuality().totalVideoFrames > 0;
-      if (played && pictures) finish(true);
-    }, 50);
-    const limit = setTimeout(() => finish(false), patience);
-    hls.on(Hls.Events.ERROR, (_, data) => {
-      errors.push({ details: data.details, fatal: data.fatal, reason: String(data.reason ?? data.error ?? "") });
-      if (data.fatal) finish(false);
-    });
-    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch((error) => errors.push({ details: String(error), fatal: false })));
+/// Runs in the page: begins to play every URL.
+function begin(urls, rate) {
+  window.players = urls.map(([name, url]) => {
+    const figure = document.body.appendChild(document.createElement("figure"));
+    const video = figure.appendChild(document.createElement("video"));
+    figure.append(name);
+    Object.assign(video, { muted: true, playsInline: true, defaultPlaybackRate: rate });
+    const player = { video, segments: 0, errors: [], fatal: false };
+    const hls = new Hls();
+    const note = (what, fatal) => {
+      player.errors.push({ what, fatal });
+      player.fatal ||= fatal;
+    };
+    video.addEventListener("error", () => note(`video: ${video.error?.message}`, true));
+    hls.on(Hls.Events.ERROR, (_, data) => note(`${data.details} ${data.error?.message ?? ""}`.trim(), data.fatal));
+    hls.on(Hls.Events.FRAG_BUFFERED, () => (player.segments += 1));
+    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch((error) => note(`play: ${error.message}`, true)));
     hls.loadSource(url);
     hls.attachMedia(video);
+    return player;
   });
 }
 
-async function main([modules, ...playlists]) {
-  if (!modules || playlists.length === 0) throw new Error("usage: node play-hls.mjs MODULES PLAYLIST.m3u8 ...");
+/// Runs in the page: whether every player has come to an end, good or bad.
+function over() {
+  return window.players.every(({ video, fatal }) => video.ended || fatal);
+}
+
+/// Runs in the page: what was seen.
+function results() {
+  return window.players.map(({ video, segments, errors }) => {
+    const quality = video.getVideoPlaybackQuality();
+    return {
+      ended: video.ended, currentTime: video.currentTime, duration: Number.isFinite(video.duration) ? video.duration : null,
+      frames: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
+      segments, errors,
+    };
+  });
+}
+
+async function play(browser, origin, playlists, { rate, screenshot }) {
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1000, height: 640 });
+  await page.goto(origin);
+  const name = (file) => basename(dirname(resolve(file)));
+  const urls = playlists.map((file, number) => [name(file), `${origin}/${number}/${encodeURIComponent(basename(file))}`]);
+  await page.evaluate(begin, urls, rate);
+  const half = screenshot ? new Promise((done) => setTimeout(done, 2000)).then(() => page.screenshot({ path: screenshot })) : null;
+  // What has not ended by then is told as it is.
+  await page.waitForFunction(over, { timeout: PATIENCE, polling: 100 }).catch(() => {});
+  await half;
+  return page.evaluate(results);
+}
+
+async function main() {
+  const options = { screenshot: { type: "string" }, rate: { type: "string", default: "1" } };
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
+  const [modules, ...playlists] = positionals;
+  const rate = Number(values.rate);
+  if (playlists.length === 0 || !(rate > 0)) {
+    console.error("usage: node play-hls.mjs MODULES [--screenshot FILE] [--rate N] PLAYLIST.m3u8 ...");
+    process.exit(2);
+  }
   const require = createRequire(join(resolve(modules), "package.json"));
   const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
   const server = serve(require.resolve("hls.js/dist/hls.min.js"), playlists.map((file) => dirname(resolve(file))));
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
   const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", args: FLAGS, userDataDir: profile });
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile });
   try {
-    for (const [number, playlist] of playlists.entries()) {
-      const page = await browser.newPage();
-      const origin = `http://127.0.0.1:${server.address().port}`;
-      await page.goto(origin);
-      const result = await page.evaluate(play, `${origin}/${number}/${basename(playlist)}`, PATIENCE);
-      console.log(JSON.stringify({ playlist, ...result }));
-      if (!result.ok) process.exitCode = 1;
-      await page.close();
-    }
+    const origin = `http://127.0.0.1:${server.address().port}`;
+    const seen = await play(browser, origin, playlists, { rate, screenshot: values.screenshot });
+    seen.forEach((result, number) => console.log(JSON.stringify({ playlist: playlists[number], ...result })));
+    process.exitCode = seen.every(({ ended, errors }) => ended && !errors.some((error) => error.fatal)) ? 0 : 1;
   } finally {
     await browser.close();
+    server.closeAllConnections?.();
     server.close();
     await rm(profile, { recursive: true, force: true });
   }
 }
 
-await main(process.argv.slice(2));
+await main();
