@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod flv;
+pub mod rtmp;
 pub mod text;
 pub mod ts;
 pub mod values;
@@ -34,6 +35,13 @@ pub const BODIES: &[Body] = &[
     ("launch", text::launch),
     ("mpegaudioparse", millstream_codec::fuzz::mpegaudioparse),
     ("opusparse", millstream_codec::fuzz::opusparse),
+    ("rtmp_chunk_round_trip", rtmp::chunk_round_trip),
+    ("rtmp_chunks", rtmp::chunks),
+    ("rtmp_client", rtmp::client),
+    ("rtmp_command", rtmp::command),
+    ("rtmp_handshake", rtmp::handshake),
+    ("rtmp_messages", rtmp::messages),
+    ("rtmp_server", rtmp::server),
     ("ts_demux", ts::demux),
     ("ts_pes", ts::pes),
     ("ts_psi", ts::psi),
