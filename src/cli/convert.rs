@@ -14,7 +14,7 @@ use super::{Exit, Outcome, load, report, terminal};
 #[command(after_help = "\
 Examples:
   millstream convert pipelines/flv-to-ts.yaml --set input=talk.flv
-  millstream convert --launch filesrc location=talk.flv ! flvdemux ! h264parse ! fakesink > pipeline.yaml
+  millstream convert --launch filesrc location=talk.flv ! flvdemux ! fakesink > pipeline.yaml
 
 A file becomes a launch line, its params replaced by their values. A launch line becomes a file.")]
 pub(crate) struct Args {

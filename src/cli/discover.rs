@@ -21,7 +21,8 @@ Examples:
   millstream discover talk.flv
   millstream discover --json talk.ts | jq '.tracks[].caps'
 
-The whole file is read, so that duration, bit rates and key frame distances are those of the file, not guesses.")]
+The whole file is read, so that duration, bit rates and key frame distances are those of the file,
+not guesses.")]
 pub(crate) struct Args {
     /// Media file
     file: PathBuf,

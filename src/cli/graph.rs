@@ -19,10 +19,10 @@ use super::{Exit, Outcome, load, report, terminal};
 Examples:
   millstream graph pipelines/flv-to-hls.yaml --format text
   millstream graph pipelines/flv-to-hls.yaml --format dot | dot -Tsvg > pipeline.svg
-  millstream graph --negotiated --format mermaid --launch filesrc location=a.flv ! flvdemux ! h264parse ! fakesink
+  millstream graph --negotiated --launch filesrc location=a.flv ! flvdemux ! fakesink
 
-Without --negotiated nothing runs, and links show what both sides allow. With it the pipeline runs until the caps of each
-link are known; its sinks take everything and write nothing.")]
+Without --negotiated nothing runs, and links show what both sides allow. With it the pipeline runs
+until the caps of each link are known; its sinks take everything and write nothing.")]
 pub(crate) struct Args {
     #[command(flatten)]
     pipeline: PipelineArgs,

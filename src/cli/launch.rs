@@ -9,10 +9,11 @@ Examples:
   millstream launch fakesrc num-buffers=10 ! identity ! fakesink -v
   millstream launch filesrc location=talk.flv ! flvdemux name=d \\
       d.video ! h264parse ! m. d.audio ! aacparse ! m. tsmux name=m ! filesink location=talk.ts
-  cat talk.flv | millstream launch filesrc location=- ! flvdemux ! h264parse ! filesink location=- > talk.h264
+  cat talk.flv | millstream launch filesrc location=- ! flvdemux ! h264parse \\
+      ! filesink location=- > talk.h264
 
-The grammar is that of gst-launch-1.0: properties, quoting, name=, d.pad, caps filters, bins in parentheses. Where the shell
-has a meaning for ( ) ; < > or !, put the line in quotes.")]
+The grammar is that of gst-launch-1.0: properties, quoting, name=, d.pad, caps filters, bins in
+parentheses. Where the shell has a meaning for ( ) ; < > or !, put the line in quotes.")]
 pub(crate) struct Args {
     /// The pipeline, as one word or as many
     #[arg(required = true, value_name = "LINE")]
