@@ -139,3 +139,42 @@ fn links_between_pages_lead_somewhere() {
     }
     assert_none(&dead, "links to files that are not there:");
 }
+
+/// The IDs that `docs/coverage.md` has to speak of: first number and last number of each list.
+const CLAUSES: [(&str, u32, u32); 5] =
+    [("FLV-", 1, 6), ("ERT-", 1, 13), ("TS-", 1, 15), ("HLS-", 1, 6), ("HLS-", 9, 11)];
+
+#[test]
+fn every_test_that_the_coverage_page_names_is_there() {
+    let sources: String = ending(&[".rs"]).iter().map(|path| read(path)).collect();
+    let page = read("docs/coverage.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")).collect();
+    let mut absent = Vec::new();
+    let mut untested = Vec::new();
+    for row in &rows {
+        let Some(tests) = row.trim_end_matches([' ', '|']).rsplit(" | ").next().filter(|cell| cell.contains('`'))
+        else {
+            continue;
+        };
+        let names = tests.split('`').skip(1).step_by(2);
+        absent.extend(names.filter(|name| !sources.contains(&format!("fn {name}("))).map(str::to_owned));
+    }
+    // A status of done or partial is a claim that a test has to show.
+    for row in rows.iter().filter(|row| row.contains("| done") || row.contains("| partial")) {
+        if row.matches('`').count() < 2 {
+            untested.push((*row).to_owned());
+        }
+    }
+    assert_none(&absent, "tests that docs/coverage.md names and nobody wrote:");
+    assert_none(&untested, "rows of docs/coverage.md that claim without a test:");
+}
+
+#[test]
+fn the_coverage_page_has_every_clause() {
+    let page = read("docs/coverage.md");
+    let starts: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).collect();
+    let ids = CLAUSES.iter().flat_map(|(list, first, last)| (*first..=*last).map(move |n| format!("{list}{n}")));
+    let speaks_of = |id: &str| starts.iter().any(|cell| cell.split(", ").any(|name| name == id));
+    let silent: Vec<String> = ids.filter(|id| !speaks_of(id)).collect();
+    assert_none(&silent, "clauses that docs/coverage.md does not speak of:");
+}
