@@ -12,7 +12,13 @@
 //! | practice of Adobe and Limelight | authentication and redirection of clients | [`session::client`] |
 //! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
 //!
-//! Nothing here owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out.
+//! Nothing of these owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out. The elements
+//! put them on the network:
+//!
+//! | element | does |
+//! | --- | --- |
+//! | [`serversrc`] | `rtmpserversrc`: accepts a publisher |
+//! | [`serversink`] | `rtmpserversink`: serves players |
 
 mod auth;
 pub mod chunk;
@@ -20,8 +26,20 @@ pub mod command;
 pub mod handshake;
 pub mod message;
 mod secret;
+mod server;
+pub mod serversink;
+pub mod serversrc;
 pub mod session;
+mod timeline;
 mod url;
 
 pub use secret::Secret;
 pub use url::{RtmpUrl, Scheme, UrlError};
+
+use millstream_core::Registry;
+
+/// Adds all elements of this crate.
+pub fn register(registry: &mut Registry) {
+    registry.add(serversink::factory());
+    registry.add(serversrc::factory());
+}

@@ -6,6 +6,7 @@ use millstream_core::item::SeekTo;
 use millstream_core::{Request, Time, TimeDelta};
 use millstream_graph::load_launch;
 use millstream_runtime::Runtime;
+use millstream_testkit::SimNet;
 use millstream_tests::{elements, sim};
 
 use crate::case::{Shape, cases, each_input, example_files, feed, test_env};
@@ -50,6 +51,7 @@ fn e_46_examples_run_and_stop_when_told_to() {
         let Ok(loaded) = load_launch(factory.example, &registry) else { continue };
         let graph = loaded.graph;
         let runtime = Runtime::simulated(1, Arc::new(example_files())).unwrap();
+        let runtime = runtime.with_net(|env| Arc::new(SimNet::new(env.clock.clone())));
         let mut pipeline = runtime.start(&graph).unwrap_or_else(|e| panic!("{}: {e}", factory.name));
         let stopper = pipeline.stopper();
         let clock = runtime.env().clock.clone();

@@ -1,0 +1,302 @@
+//! What a server has: streams by name, each with who takes it in and who hands it out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use millstream_core::{Error, Result};
+use tokio::sync::{mpsc, watch};
+
+use super::feed::{Content, Feed};
+
+/// Messages that wait between a connection and the element that takes them in. A connection whose element is behind is not read.
+const MAX_WAITING: usize = 64;
+
+/// Application and stream, as in `rtmp://host/app/stream`. The name is shown in logs; the query behind it, which may be a key, is not part
+/// of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StreamName {
+    app: String,
+    stream: String,
+}
+
+impl StreamName {
+    /// From what a client says: queries of both are left out, and slashes at the ends.
+    pub(crate) fn new(app: &str, stream: &str) -> Self {
+        let clean = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        Self { app: clean(app), stream: clean(stream) }
+    }
+}
+
+impl std::fmt::Display for StreamName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.app, self.stream)
+    }
+}
+
+/// What a publisher does, for the element that takes it in.
+#[derive(Debug)]
+pub(crate) enum Ingest {
+    /// A publisher has come.
+    Begin,
+    /// It sends this.
+    Content(Content),
+    /// It has gone.
+    End,
+}
+
+/// What comes to pass when somebody publishes a stream that has a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Second {
+    Refused,
+    TakesOver,
+}
+
+/// Why a publisher is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nothing takes such a stream in.
+    Unknown,
+    /// It has a publisher.
+    Taken,
+}
+
+/// The streams of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Mounts {
+    streams: Mutex<HashMap<StreamName, Mount>>,
+    /// Players that wait for a feed.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+#[derive(Debug, Default)]
+struct Mount {
+    intake: Option<Intake>,
+    feed: Option<Arc<Feed>>,
+}
+
+#[derive(Debug)]
+struct Intake {
+    items: mpsc::Sender<Ingest>,
+    second: Second,
+    /// The publisher: dropped, it tells the connection to leave.
+    publisher: Option<(u64, watch::Sender<()>)>,
+    publishers: u64,
+}
+
+impl Mounts {
+    /// Makes an element the one that takes a stream in.
+    ///
+    /// # Errors
+    /// When another does.
+    pub(crate) fn take_in(self: &Arc<Self>, name: &StreamName, second: Second) -> Result<IntakeLease> {
+        let (items, received) = mpsc::channel(MAX_WAITING);
+        let mut streams = self.lock();
+        let mount = streams.entry(name.clone()).or_default();
+        if mount.intake.is_some() {
+            return Err(Error::settings(format!("another element takes in the stream {name} at this address"))
+                .hint("give one of them another `app` or `stream`"));
+        }
+        mount.intake = Some(Intake { items, second, publisher: None, publishers: 0 });
+        Ok(IntakeLease { mounts: self.clone(), name: name.clone(), received })
+    }
+
+    /// Makes a feed the one that players of a stream follow.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(crate) fn hand_out(self: &Arc<Self>, name: &StreamName, feed: Arc<Feed>) -> Result<FeedLease> {
+        let mut streams = self.lock();
+        let mount = streams.entry(name.clone()).or_default();
+        if mount.feed.is_some() {
+            return Err(Error::settings(format!("another element serves the stream {name} at this address"))
+                .hint("give one of them another `app` or `stream`"));
+        }
+        mount.feed = Some(feed.clone());
+        drop(streams);
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(FeedLease { mounts: self.clone(), name: name.clone(), feed })
+    }
+
+    /// A client publishes.
+    pub(crate) fn publish(self: &Arc<Self>, name: &StreamName) -> std::result::Result<Publication, Refusal> {
+        let mut streams = self.lock();
+        let intake = streams.get_mut(name).and_then(|mount| mount.intake.as_mut()).ok_or(Refusal::Unknown)?;
+        if intake.publisher.is_some() && intake.second == Second::Refused {
+            return Err(Refusal::Taken);
+        }
+        intake.publishers += 1;
+        let (alive, taken_over) = watch::channel(());
+        intake.publisher = Some((intake.publishers, alive));
+        let (id, items) = (intake.publishers, intake.items.clone());
+        Ok(Publication { mounts: self.clone(), name: name.clone(), id, items, taken_over, end: None })
+    }
+
+    /// The feed of a stream, as soon as there is one.
+    pub(crate) fn poll_feed(&self, name: &StreamName, cx: &mut Context<'_>) -> Poll<Arc<Feed>> {
+        // Held over the look, so that a feed that comes meanwhile wakes this one too.
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feed) = self.lock().get(name).and_then(|mount| mount.feed.clone()) {
+            return Poll::Ready(feed);
+        }
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn change(&self, name: &StreamName, change: impl FnOnce(&mut Mount)) {
+        let mut streams = self.lock();
+        if let Some(mount) = streams.get_mut(name) {
+            change(mount);
+            if mount.intake.is_none() && mount.feed.is_none() {
+                streams.remove(name);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<StreamName, Mount>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An element takes a stream in, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct IntakeLease {
+    mounts: Arc<Mounts>,
+    name: StreamName,
+    received: mpsc::Receiver<Ingest>,
+}
+
+impl IntakeLease {
+    /// What a publisher does next.
+    pub(crate) async fn next(&mut self) -> Ingest {
+        // The sender is in the mount that this lease keeps, so the channel does not close.
+        self.received.recv().await.unwrap_or(Ingest::End)
+    }
+}
+
+impl Drop for IntakeLease {
+    fn drop(&mut self) {
+        self.mounts.change(&self.name, |mount| mount.intake = None);
+    }
+}
+
+/// An element hands a stream out, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct FeedLease {
+    mounts: Arc<Mounts>,
+    name: StreamName,
+    feed: Arc<Feed>,
+}
+
+impl Drop for FeedLease {
+    fn drop(&mut self) {
+        self.mounts.change(&self.name, |mount| mount.feed = None);
+        self.feed.end();
+    }
+}
+
+/// A client publishes, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    mounts: Arc<Mounts>,
+    name: StreamName,
+    id: u64,
+    items: mpsc::Sender<Ingest>,
+    taken_over: watch::Receiver<()>,
+    /// A place for the end, which must not get lost when the element is behind.
+    end: Option<mpsc::OwnedPermit<Ingest>>,
+}
+
+impl Publication {
+    /// Tells the element. False when it, or the right to publish, is gone.
+    pub(crate) async fn begin(&mut self) -> bool {
+        self.end = tokio::select! {
+            biased;
+            _ = self.taken_over.changed() => None,
+            place = self.items.clone().reserve_owned() => place.ok(),
+        };
+        self.end.is_some() && self.send(Ingest::Begin).await
+    }
+
+    /// Gives something to the element; waits while that is behind. False when the element or the right to publish is gone.
+    pub(crate) async fn send(&mut self, item: Ingest) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.taken_over.changed() => false,
+            sent = self.items.send(item) => sent.is_ok(),
+        }
+    }
+
+    /// Whether another has taken over, or the element is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.items.is_closed() || self.taken_over.has_changed().is_err()
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        let mut last = false;
+        self.mounts.change(&self.name, |mount| {
+            if let Some(intake) = &mut mount.intake
+                && intake.publisher.as_ref().is_some_and(|(id, _)| *id == self.id)
+            {
+                intake.publisher = None;
+                last = true;
+            }
+        });
+        if let Some(place) = self.end.take().filter(|_| last) {
+            place.send(Ingest::End);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_testkit::block_on;
+
+    use super::*;
+
+    fn name() -> StreamName {
+        StreamName::new("live/", "cam?key=secret")
+    }
+
+    #[test]
+    fn names_leave_out_queries_and_slashes() {
+        assert_eq!(name().to_string(), "live/cam");
+        assert_eq!(StreamName::new("live?a=b", "/cam"), name());
+    }
+
+    #[test]
+    fn a_name_is_taken_once_and_free_again() {
+        let mounts = Arc::<Mounts>::default();
+        let intake = mounts.take_in(&name(), Second::Refused).unwrap();
+        assert!(mounts.take_in(&name(), Second::Refused).is_err());
+        let first = mounts.publish(&name()).unwrap();
+        assert_eq!(mounts.publish(&name()).err(), Some(Refusal::Taken));
+        drop(first);
+        assert!(mounts.publish(&name()).is_ok());
+        drop(intake);
+        assert_eq!(mounts.publish(&name()).err(), Some(Refusal::Unknown));
+        assert!(mounts.lock().is_empty());
+    }
+
+    #[test]
+    fn a_second_publisher_takes_over_where_it_may() {
+        let mounts = Arc::<Mounts>::default();
+        let mut intake = mounts.take_in(&name(), Second::TakesOver).unwrap();
+        let mut first = mounts.publish(&name()).unwrap();
+        assert!(!first.is_over() && block_on(first.begin()));
+        let mut second = mounts.publish(&name()).unwrap();
+        assert!(first.is_over() && !block_on(first.send(Ingest::Begin)));
+        drop(first);
+        assert!(block_on(second.begin()), "the first one's end is not the second one's");
+        for _ in 0..2 {
+            assert!(matches!(block_on(intake.next()), Ingest::Begin));
+        }
+        drop(second);
+        assert!(matches!(block_on(intake.next()), Ingest::End));
+    }
+}

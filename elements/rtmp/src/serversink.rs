@@ -1,0 +1,189 @@
+//! `rtmpserversink`: serves players.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use millstream_core::caps::media;
+use millstream_core::env::BoxFuture;
+use millstream_core::settings::units::{ByteSize, DurationSetting};
+use millstream_core::{
+    Buffer, BuildCx, Element, Env, Error, Factory, Item, PadId, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
+};
+use millstream_flv::wire::FlvReader;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::server::feed::{Content, Feed, FeedLimits};
+use crate::server::mounts::StreamName;
+use crate::server::server_at;
+use crate::server::tags::content_of;
+use crate::serversrc::{check_name, default_app, default_listen};
+use crate::session::MediaKind;
+
+/// How long players may take to be told of the end.
+const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
+/// How often to look whether they have been.
+const FAREWELL_STEP: TimeDelta = TimeDelta::from_millis(10);
+
+/// Settings of `rtmpserversink`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RtmpServerSinkSettings {
+    /// Address and port to listen at. Elements with the same address share the listener.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Application, the first part of the path: `live` in `rtmp://host/live/cam`.
+    #[serde(default = "default_app")]
+    pub app: String,
+    /// Name of the stream, the rest of the path.
+    pub stream: String,
+    /// Gives players that join the group of pictures that has begun, so that they see something at once. Without it they wait for the
+    /// next key frame.
+    #[serde(default = "yes")]
+    pub gop_cache: bool,
+    /// Most bytes that wait for slow players, and that the group of pictures may have.
+    #[serde(default = "default_backlog_size")]
+    pub backlog_size: ByteSize,
+    /// How far a player may fall behind before it goes on at the next key frame.
+    #[serde(default = "default_backlog")]
+    pub backlog: DurationSetting,
+    /// How long sound may wait to be sent together with the next picture, which halves the number of writes. 0 sends it at once.
+    #[serde(default = "default_audio_hold")]
+    pub audio_hold: DurationSetting,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_backlog_size() -> ByteSize {
+    ByteSize(16 << 20)
+}
+
+fn default_backlog() -> DurationSetting {
+    DurationSetting::from_secs(8)
+}
+
+fn default_audio_hold() -> DurationSetting {
+    DurationSetting::from_millis(25)
+}
+
+/// What is known of `rtmpserversink`.
+pub fn factory() -> Factory {
+    Factory::new("rtmpserversink", "Network/Sink", "Serves a stream to RTMP players", build)
+        .pad(PadTemplate::sink("sink", media::FLV))
+        .checked(|settings: &RtmpServerSinkSettings| check_name("stream", &settings.stream))
+        .details(
+            "Players open `rtmp://HOST:PORT/APP/STREAM`. Who joins gets metadata, sequence headers and the group of pictures that has begun. \
+             Players that come before the stream wait for it.\n\n\
+             - Each message is cut into chunks once, for all players.\n\
+             - A player that falls behind loses the oldest messages, goes on at a key frame, and holds nobody up; what it missed is counted.\n\
+             - A player that takes nothing for 60 s is closed.",
+        )
+        .example("filesrc location=in.flv ! clocksync ! rtmpserversink stream=cam")
+}
+
+fn build(settings: RtmpServerSinkSettings, _: &BuildCx) -> Result<Element> {
+    check_name("stream", &settings.stream)?;
+    Ok(Element::Sink(Box::new(RtmpServerSink { settings })))
+}
+
+struct RtmpServerSink {
+    settings: RtmpServerSinkSettings,
+}
+
+impl Sink for RtmpServerSink {
+    fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            let settings = self.settings;
+            let server = server_at(&cx.env, settings.listen)?;
+            let name = StreamName::new(&settings.app, &settings.stream);
+            let feed = Feed::new(FeedLimits {
+                bytes: usize::try_from(settings.backlog_size.0).unwrap_or(usize::MAX),
+                backlog_ms: u32::try_from(Time::from_nanos(settings.backlog.as_nanos()).millis()).unwrap_or(u32::MAX),
+                gop_cache: settings.gop_cache,
+            });
+            let lease = server.mounts.hand_out(&name, feed.clone())?;
+            tracing::info!(at = %server.local, stream = %name, "serves players");
+            let env = cx.env.clone();
+            Sender::new(cx, feed.clone(), &settings).run().await?;
+            feed.end();
+            farewell(&feed, &env).await;
+            drop(lease);
+            Ok(())
+        })
+    }
+}
+
+/// Lets players read to the end.
+async fn farewell(feed: &Feed, env: &Env) {
+    let until = env.clock.now() + FAREWELL;
+    while feed.players() > 0 && env.clock.now() < until {
+        env.clock.sleep_until(env.clock.now() + FAREWELL_STEP).await;
+    }
+}
+
+/// The element while it runs.
+struct Sender {
+    cx: SinkCx,
+    feed: Arc<Feed>,
+    reader: FlvReader,
+    hold: TimeDelta,
+    /// When players hear of the sound that waits.
+    due: Option<Time>,
+}
+
+impl Sender {
+    fn new(cx: SinkCx, feed: Arc<Feed>, settings: &RtmpServerSinkSettings) -> Self {
+        let hold = TimeDelta::from_nanos(settings.audio_hold.as_nanos());
+        Self { cx, feed, reader: FlvReader::new(), hold, due: None }
+    }
+
+    async fn run(mut self) -> Result<()> {
+        while let Some(item) = self.next().await {
+            match item {
+                Some((_, Item::Buffer(buffer))) => self.buffer(&buffer)?,
+                Some((_, Item::StreamStart(_) | Item::Flush(_))) => self.reader = FlvReader::new(),
+                Some(_) => {}
+                None => {
+                    self.due = None;
+                    self.feed.wake();
+                }
+            }
+            let missed = self.feed.take_dropped();
+            if missed > 0 {
+                self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("slow player", 0, None)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next item; an inner nothing when held sound is due; nothing at the end.
+    async fn next(&mut self) -> Option<Option<(PadId, Item)>> {
+        let Some(due) = self.due else { return self.cx.recv().await.map(Some) };
+        let sleep = self.cx.env.clock.sleep_until(due);
+        tokio::select! {
+            biased;
+            item = self.cx.recv() => item.map(Some),
+            () = sleep => Some(None),
+        }
+    }
+
+    fn buffer(&mut self, buffer: &Buffer) -> Result<()> {
+        buffer.payload.slices().iter().for_each(|slice| self.reader.push(slice.clone()));
+        loop {
+            let tag = self.reader.next().map_err(|error| Error::malformed(error.to_string()))?;
+            let Some(tag) = tag else { return Ok(()) };
+            if let Some(content) = content_of(tag) {
+                self.push(content);
+            }
+        }
+    }
+
+    fn push(&mut self, content: Content) {
+        let is_audio = matches!(&content, Content::Media(media) if media.kind == MediaKind::Audio);
+        let quiet = is_audio && self.hold > TimeDelta::ZERO && self.feed.has_video();
+        self.feed.push(content, quiet);
+        self.due = if quiet { self.due.or_else(|| Some(self.cx.env.clock.now() + self.hold)) } else { None };
+    }
+}

@@ -1,0 +1,190 @@
+//! `rtmpserversrc`: accepts a publisher.
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use millstream_core::caps::media;
+use millstream_core::env::BoxFuture;
+use millstream_core::settings::units::DurationSetting;
+use millstream_core::{Buffer, BufferFlags};
+use millstream_core::{
+    BuildCx, Caps, Element, Env, Error, Factory, Item, PadId, PadTemplate, Result, Segment, Source, SourceCx,
+    StreamInfo, Time,
+};
+use millstream_flv::wire::FileHeader;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::server::feed::Content;
+use crate::server::mounts::{Ingest, IntakeLease, Second, StreamName};
+use crate::server::tags::buffer_of;
+use crate::server::{Server, server_at};
+use crate::timeline::Timeline;
+
+/// What happens to somebody who publishes a stream that has a publisher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DuplicatePolicy {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It takes the place of the first.
+    TakeOver,
+}
+
+/// Settings of `rtmpserversrc`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RtmpServerSrcSettings {
+    /// Address and port to listen at. Elements with the same address share the listener.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Application, the first part of the path: `live` in `rtmp://host/live/cam`.
+    #[serde(default = "default_app")]
+    pub app: String,
+    /// Name of the stream, the rest of the path.
+    pub stream: String,
+    /// What happens to a second publisher.
+    #[serde(default)]
+    pub duplicate: DuplicatePolicy,
+    /// Ends the stream when its publisher has left and not come back within `grace`; else waits for the next one.
+    #[serde(default)]
+    pub eos_on_unpublish: bool,
+    /// How long a publisher that left may take to come back.
+    #[serde(default = "default_grace")]
+    pub grace: DurationSetting,
+}
+
+pub(crate) fn default_listen() -> SocketAddr {
+    ([127, 0, 0, 1], 1935).into()
+}
+
+pub(crate) fn default_app() -> String {
+    "live".to_owned()
+}
+
+fn default_grace() -> DurationSetting {
+    DurationSetting::from_secs(5)
+}
+
+/// What is known of `rtmpserversrc`.
+pub fn factory() -> Factory {
+    Factory::new("rtmpserversrc", "Network/Source", "Accepts an RTMP publisher", build)
+        .pad(PadTemplate::src("src", media::FLV))
+        .live(|_: &RtmpServerSrcSettings| true)
+        .checked(|settings: &RtmpServerSrcSettings| check_name("stream", &settings.stream))
+        .details(
+            "OBS, ffmpeg and other encoders publish to `rtmp://HOST:PORT/APP/STREAM`; a query behind the name is not part of it. The pad \
+             gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
+             - A publisher that leaves and comes back, or another one, goes on on the same timeline.\n\
+             - A publisher that sends nothing for 30 s is closed.\n\
+             - When the pipeline is behind, the publisher is not read.",
+        )
+        .example("rtmpserversrc stream=cam ! flvdemux name=d  d.video ! h264parse ! h.video  d.audio ! aacparse ! h.audio  hlssink name=h directory=cam")
+}
+
+/// Names are parts of a path: neither empty nor with a query.
+pub(crate) fn check_name(property: &'static str, name: &str) -> Result<()> {
+    if name.trim_matches('/').is_empty() || name.contains('?') {
+        let error = Error::settings(format!("`{name}` is no name of a stream")).on_property(property);
+        return Err(error.hint("write the last part of the URL, without a query: `cam` of rtmp://host/live/cam?key=…"));
+    }
+    Ok(())
+}
+
+fn build(settings: RtmpServerSrcSettings, _: &BuildCx) -> Result<Element> {
+    check_name("stream", &settings.stream)?;
+    Ok(Element::Source(Box::new(RtmpServerSrc { settings })))
+}
+
+struct RtmpServerSrc {
+    settings: RtmpServerSrcSettings,
+}
+
+impl Source for RtmpServerSrc {
+    fn run(self: Box<Self>, cx: SourceCx) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            let server = server_at(&cx.env, self.settings.listen)?;
+            let name = StreamName::new(&self.settings.app, &self.settings.stream);
+            let second = match self.settings.duplicate {
+                DuplicatePolicy::Reject => Second::Refused,
+                DuplicatePolicy::TakeOver => Second::TakesOver,
+            };
+            let intake = server.mounts.take_in(&name, second)?;
+            tracing::info!(at = %server.local, stream = %name, "waits for a publisher");
+            Receiver::new(self.settings, cx, intake, server).run().await
+        })
+    }
+}
+
+/// The element while it runs.
+struct Receiver {
+    settings: RtmpServerSrcSettings,
+    cx: SourceCx,
+    intake: IntakeLease,
+    timeline: Timeline,
+    /// Keeps the listener.
+    _server: std::sync::Arc<Server>,
+}
+
+impl Receiver {
+    fn new(settings: RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: std::sync::Arc<Server>) -> Self {
+        Self { settings, cx, intake, timeline: Timeline::default(), _server: server }
+    }
+
+    async fn run(mut self) -> Result<()> {
+        self.start().await?;
+        let mut until: Option<Time> = None;
+        loop {
+            match next(&mut self.intake, &self.cx.env, until).await {
+                None => return Ok(()),
+                Some(Ingest::Begin) => {
+                    until = None;
+                    self.timeline.begin(self.cx.env.clock.now());
+                }
+                Some(Ingest::Content(content)) => self.send(content).await?,
+                Some(Ingest::End) if self.settings.eos_on_unpublish => {
+                    until = Some(
+                        self.cx.env.clock.now()
+                            + millstream_core::TimeDelta::from_nanos(self.settings.grace.as_nanos()),
+                    );
+                }
+                Some(Ingest::End) => {}
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let id = format!("{}/{}", self.settings.app, self.settings.stream);
+        self.cx.push(PadId::FIRST, Item::StreamStart(StreamInfo { id, language: None }.into())).await?;
+        self.cx.push(PadId::FIRST, Item::Caps(Caps::new(media::FLV))).await?;
+        self.cx.push(PadId::FIRST, Item::Segment(Segment::time(Time::ZERO).into())).await?;
+        let header = Buffer::new(file_header()).with_flags(BufferFlags::HEADER);
+        self.cx.push(PadId::FIRST, Item::buffer(header)).await
+    }
+
+    async fn send(&mut self, content: Content) -> Result<()> {
+        let (content, time) = self.timeline.place(content, self.cx.env.clock.now());
+        self.cx.push(PadId::FIRST, Item::buffer(buffer_of(&content, time))).await
+    }
+}
+
+/// What a publisher does next; nothing when the time is up.
+async fn next(intake: &mut IntakeLease, env: &Env, until: Option<Time>) -> Option<Ingest> {
+    match until {
+        None => Some(intake.next().await),
+        Some(until) => tokio::select! {
+            biased;
+            item = intake.next() => Some(item),
+            () = env.clock.sleep_until(until) => None,
+        },
+    }
+}
+
+/// Header of an FLV stream, and the size of the tag before the first.
+pub(crate) fn file_header() -> Bytes {
+    let mut header = BytesMut::with_capacity(FileHeader::LEN + 4);
+    FileHeader::new(true, true).write(&mut header);
+    header.extend_from_slice(&[0; 4]);
+    header.freeze()
+}

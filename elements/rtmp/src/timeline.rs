@@ -1,0 +1,93 @@
+//! Publications one after the other on one timeline.
+
+use millstream_core::Time;
+
+use crate::server::feed::Content;
+use crate::session::Media;
+
+/// Milliseconds from the last message of a publication to the first of the next, if hardly any time was between them.
+const MIN_GAP_MS: i64 = 20;
+
+/// Puts the timestamps of each publication behind those before.
+///
+/// The first keeps its own timestamps. Later ones begin where the last ended, plus the time that really passed.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline {
+    /// Last timestamp that was given, and when.
+    last: Option<(i64, Time)>,
+    /// What this publication's timestamps need added, and the last of them, unwrapped.
+    current: Option<(i64, i64)>,
+    /// This publication began then.
+    began: Time,
+}
+
+impl Timeline {
+    /// A publication begins.
+    pub(crate) fn begin(&mut self, now: Time) {
+        (self.current, self.began) = (None, now);
+    }
+
+    /// A message with its place on the timeline, also as time since the start.
+    pub(crate) fn place(&mut self, content: Content, now: Time) -> (Content, Time) {
+        let raw = match &content {
+            Content::Media(media) => media.timestamp,
+            Content::Data(timestamp, _) => *timestamp,
+        };
+        let (offset, unwrapped) = match self.current {
+            // The nearest value with these low 32 bits: timestamps wrap after 49 days.
+            Some((offset, last)) => (offset, last + i64::from(raw.wrapping_sub(last as u32) as i32)),
+            None => {
+                let raw = i64::from(raw);
+                let behind = |(last, when): (i64, Time)| last + self.began.since(when).nanos() / 1_000_000 - raw;
+                let least = |(last, _): (i64, Time)| last + MIN_GAP_MS - raw;
+                (self.last.map_or(0, |last| behind(last).max(least(last))), raw)
+            }
+        };
+        self.current = Some((offset, unwrapped));
+        let placed = unwrapped + offset;
+        self.last = Some((self.last.map_or(placed, |(last, _)| last.max(placed)), now));
+        let timestamp = placed as u32;
+        let content = match content {
+            Content::Media(media) => Content::Media(Media { timestamp, ..media }),
+            Content::Data(_, body) => Content::Data(timestamp, body),
+        };
+        (content, Time::from_millis(placed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use millstream_core::TimeDelta;
+
+    use super::*;
+
+    fn at(timeline: &mut Timeline, timestamp: u32, now_ms: i64) -> (u32, i64) {
+        let (content, time) =
+            timeline.place(Content::Data(timestamp, Bytes::new()), Time::ZERO + TimeDelta::from_millis(now_ms));
+        let Content::Data(timestamp, _) = content else { unreachable!() };
+        (timestamp, time.millis())
+    }
+
+    #[test]
+    fn a_publisher_that_returns_goes_on_where_it_left_after_the_time_that_passed() {
+        let mut timeline = Timeline::default();
+        timeline.begin(Time::ZERO);
+        assert_eq!(at(&mut timeline, 500, 0), (500, 500), "the first keeps its times");
+        assert_eq!(at(&mut timeline, 1500, 1000), (1500, 1500));
+        timeline.begin(Time::from_millis(3000));
+        assert_eq!(at(&mut timeline, 0, 3000), (3500, 3500));
+        assert_eq!(at(&mut timeline, 40, 3040), (3540, 3540));
+        timeline.begin(Time::from_millis(3041));
+        assert_eq!(at(&mut timeline, 90_000, 3041), (3560, 3560), "never on top of what was");
+    }
+
+    #[test]
+    fn rtmp_c5_timestamps_wrap_after_49_days() {
+        let mut timeline = Timeline::default();
+        timeline.begin(Time::ZERO);
+        assert_eq!(at(&mut timeline, u32::MAX - 9, 0).1, i64::from(u32::MAX) - 9);
+        assert_eq!(at(&mut timeline, 10, 20), (10, i64::from(u32::MAX) + 11));
+        assert_eq!(at(&mut timeline, u32::MAX, 20).1, i64::from(u32::MAX), "a little back is not a wrap");
+    }
+}
