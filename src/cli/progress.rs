@@ -70,7 +70,8 @@ impl Reading {
     fn fraction(&self) -> Option<f64> {
         let by_bytes = self.total.filter(|total| *total > 0).map(|total| ratio(self.bytes as f64, total as f64));
         let by_time = || self.duration.map(|d| ratio(self.position.seconds(), d.seconds()));
-        by_bytes.or_else(by_time).map(|f| f.clamp(0.0, 1.0))
+        // What has been read to its end may still wait to be played.
+        by_bytes.filter(|f| *f < 1.0).or_else(by_time).or(by_bytes).map(|f| f.clamp(0.0, 1.0))
     }
 
     fn eta(&self) -> Option<Duration> {
@@ -222,6 +223,8 @@ mod tests {
         assert_eq!(reading().line(), "0:30.0 / 1:00.0  25 %  15.0 x  2.5 MB/s  ETA 0:06.0");
         let unknown = Reading { duration: None, total: None, ..reading() };
         assert_eq!(unknown.line(), "0:30.0  15.0 x  2.5 MB/s");
+        let paced = Reading { bytes: 20_000_000, ..reading() };
+        assert_eq!(paced.line(), "0:30.0 / 1:00.0  50 %  15.0 x  10.0 MB/s  ETA 0:02.0", "read, and not yet played");
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Transform for ClockSync {
             }
             _ => {}
         }
+        let early = self.waiting.is_some();
         self.release(out);
         let due = self.pacer.due(&item, || self.env.clock.now()).filter(|_| self.settings.sync);
         match due.filter(|due| *due > self.env.clock.now()) {
@@ -82,7 +83,13 @@ impl Transform for ClockSync {
                 out.wake_at(due);
                 self.waiting = Some((due, item));
             }
-            None => out.push(PadId::FIRST, item),
+            None => {
+                if early {
+                    // Nothing waits for the timer any more, and the end shall not either.
+                    out.wake_at(out.now());
+                }
+                out.push(PadId::FIRST, item);
+            }
         }
         Ok(Flow::Done)
     }

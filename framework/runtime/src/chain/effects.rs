@@ -51,7 +51,7 @@ impl Chain {
                 }
                 Effect::Post(message) => self.bus.post(&slot.name, message),
                 Effect::WakeAt(at) => slot.wake = Some(at),
-                Effect::HoldUntil(at) => self.hold = self.hold.max(Some(at)),
+                Effect::HoldUntil(at) => self.hold_until(at),
                 Effect::StreamsComplete => {
                     let silent = |l: &SrcLink| !l.memory.started && !l.memory.absent;
                     absent

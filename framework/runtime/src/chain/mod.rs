@@ -30,6 +30,8 @@ pub(crate) struct Chain {
     requests: VecDeque<(usize, PadId, Request)>,
     out: Output,
     hold: Option<Time>,
+    /// As many items at the bottom of the stack wait for the end of the hold.
+    floor: usize,
     pub(crate) whereabouts: Arc<Whereabouts>,
     pub(crate) bus: BusSender,
     pub(crate) failures: Arc<Failures>,
@@ -96,6 +98,8 @@ enum Work {
 pub(crate) enum Step {
     /// Everything has been delivered.
     Drained,
+    /// An element wants nothing more before the time of [`Chain::hold`]; the rest waits.
+    Held,
     /// The link at this source pad of this node has no room.
     Blocked(usize, PadId),
 }
@@ -110,6 +114,7 @@ impl Chain {
             requests: VecDeque::new(),
             out: Output::new(0, 0),
             hold: None,
+            floor: 0,
             whereabouts,
             bus,
             failures,
@@ -175,6 +180,7 @@ impl Chain {
         if matches!(item, Item::Flush(_)) {
             self.drop_pending();
         }
+        self.floor += usize::from(self.hold.is_some());
         self.stack.insert(0, Work::Emit(node, pad, item));
     }
 
@@ -233,8 +239,15 @@ impl Chain {
         self.hold
     }
 
+    /// Lets what is under way go on at that time and not before; what elements send by their timers goes on.
+    fn hold_until(&mut self, at: Time) {
+        self.hold = self.hold.max(Some(at));
+        self.floor = self.stack.len();
+    }
+
     pub(crate) fn release(&mut self) {
         self.hold = None;
+        self.floor = 0;
     }
 
     /// Calls the elements whose time has come.
@@ -282,8 +295,8 @@ impl Chain {
     }
 
     fn deliver_all(&mut self) -> Result<Step> {
-        while let Some(work) = self.stack.pop() {
-            let mut next = Some(work);
+        while self.stack.len() > self.floor {
+            let mut next = self.stack.pop();
             while let Some(work) = next {
                 next = match work {
                     Work::Emit(node, pad, item) => match self.hop(node, pad, item)? {
@@ -294,7 +307,7 @@ impl Chain {
                 };
             }
         }
-        Ok(Step::Drained)
+        Ok(if self.hold.is_some() { Step::Held } else { Step::Drained })
     }
 
     #[inline]
@@ -460,8 +473,8 @@ impl Chain {
     }
 
     /// A flush voids the media that is under way, and pacing with it; what links remember stays.
-    fn drop_pending(&mut self) {
-        self.hold = None;
+    pub(crate) fn drop_pending(&mut self) {
+        self.release();
         self.stack.retain(|work| {
             !matches!(work, Work::Emit(_, _, Item::Buffer(_) | Item::Gap(_) | Item::Eos) | Work::Resume(_))
         });

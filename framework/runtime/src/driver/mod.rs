@@ -59,10 +59,13 @@ impl Driver {
     pub(crate) async fn run(self) -> Result<End> {
         let Self { chain, head, control, env, quick, spinner } = self;
         match head {
-            Head::Blocking => Task { chain, control, env, quick, spinner }.run_blocking().await,
+            Head::Blocking => {
+                Task { chain, control, env, quick, spinner, input: None, flushed: false }.run_blocking().await
+            }
             Head::Port(port) => {
                 let closer = CloseOnDrop(port.clone());
-                let end = Task { chain, control, env, quick, spinner }.run_port(&port).await;
+                let task = Task { chain, control, env, quick, spinner, input: Some(port.clone()), flushed: false };
+                let end = task.run_port(&port).await;
                 drop(closer);
                 end
             }
@@ -86,6 +89,10 @@ struct Task {
     env: Env,
     quick: bool,
     spinner: Spinner,
+    /// Where the input comes from, if from other tasks.
+    input: Option<Arc<Port>>,
+    /// A flush of the input has ended a hold.
+    flushed: bool,
 }
 
 /// What woke a waiting task.
@@ -128,9 +135,6 @@ impl Task {
                     Produce::At(time) => self.wait(Some(time)).await?,
                     Produce::Idle => self.wait(None).await?,
                     Produce::Eos => return self.finish().await,
-                }
-                if self.chain.hold().is_some() {
-                    self.held(None).await?;
                 }
             }
             self.timers()?;
@@ -178,9 +182,8 @@ impl Task {
                 if left {
                     return Ok(End::Cancelled);
                 }
-                if self.chain.hold().is_some() {
-                    self.held(Some(port)).await?;
-                    // A flush that has come meanwhile voids what was taken before it.
+                if std::mem::take(&mut self.flushed) {
+                    // A flush that came during a hold voids what was taken before it.
                     let flushed = port.flushed();
                     batch.retain(|(pad, item)| item.is_sticky() || !flushed.contains(*pad));
                 }
@@ -244,19 +247,24 @@ impl Task {
                 return Ok(true);
             }
             match self.chain.flush_links() {
-                Step::Drained => return Ok(false),
+                Step::Drained | Step::Held => return Ok(false),
                 Step::Blocked(node, pad) if self.room(node, pad).await? => return Ok(true),
                 Step::Blocked(..) => {}
             }
         }
     }
 
-    /// Delivers all that is pending, waiting where a link is full. True when told to leave.
+    /// Delivers all that is pending, waiting where a link is full or an element holds back. True when told to leave.
     async fn deliver(&mut self) -> Result<bool> {
         loop {
             match self.chain.run()? {
-                Step::Drained if self.chain.has_requests() => self.chain.serve_requests()?,
+                Step::Drained | Step::Held if self.chain.has_requests() => self.chain.serve_requests()?,
                 Step::Drained => return Ok(false),
+                Step::Held => {
+                    if self.held().await? {
+                        return Ok(true);
+                    }
+                }
                 Step::Blocked(node, pad) => {
                     if self.room(node, pad).await? {
                         return Ok(true);
@@ -307,21 +315,33 @@ impl Task {
         Ok(())
     }
 
-    /// Waits as long as an element holds further input back. A flush of the input is not held.
-    async fn held(&mut self, input: Option<&Port>) -> Result<()> {
-        while let Some(until) = self.chain.hold() {
-            if self.env.clock.now() >= until
-                || self.control.order() != Order::Run
-                || input.is_some_and(|port| !port.flushed().is_empty())
-            {
-                break;
+    /// Waits for the end of a hold; comes back early when control or timers were served. A stop ends what is held, and so
+    /// does a flush of the input. True when told to leave.
+    async fn held(&mut self) -> Result<bool> {
+        // What went on before is not held.
+        while let Step::Blocked(node, pad) = self.chain.flush_links() {
+            if self.room(node, pad).await? {
+                return Ok(true);
             }
-            self.wait_or(poll_fn(|cx| input.map_or(Poll::Pending, |port| port.poll_flushed(cx))), Some(until)).await?;
-            self.drain().await?;
         }
-        self.chain.release();
-        self.chain.set_now(self.env.clock.now());
-        Ok(())
+        let input = self.input.clone();
+        let is_flushed = || input.as_ref().is_some_and(|port| !port.flushed().is_empty());
+        match self.chain.hold() {
+            Some(until) if self.env.clock.now() < until && self.control.order() == Order::Run && !is_flushed() => {
+                let flush = poll_fn(|cx| input.as_ref().map_or(Poll::Pending, |port| port.poll_flushed(cx)));
+                self.wait_or(flush, Some(until)).await?;
+            }
+            _ => {
+                self.chain.set_now(self.env.clock.now());
+                self.timers()?;
+                self.chain.release();
+            }
+        }
+        if is_flushed() {
+            self.flushed = true;
+            self.chain.drop_pending();
+        }
+        Ok(self.control.order() == Order::Cancel)
     }
 
     fn poll_room(&mut self, node: usize, pad: PadId, cx: &mut Context<'_>) -> Poll<()> {

@@ -31,11 +31,12 @@ struct Beside {
 impl Beside {
     fn share(chain: Chain, control: &Arc<Control>, env: &Env) -> SharedChain {
         let (control, env) = (control.clone(), env.clone());
-        let task = Task { chain, control, env, quick: false, spinner: Spinner::new(false) };
+        let task =
+            Task { chain, control, env, quick: false, spinner: Spinner::new(false), input: None, flushed: false };
         Arc::new(Mutex::new(Self { task, blocked: None, pushing: None, asking: None }))
     }
 
-    /// Delivers everything that is pending.
+    /// Delivers everything that is pending and not held.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         loop {
             if let Some((node, pad)) = self.blocked {
@@ -45,15 +46,15 @@ impl Beside {
                 self.blocked = None;
             }
             let step = match self.task.chain.run()? {
-                Step::Drained if self.task.chain.has_requests() => {
+                Step::Drained | Step::Held if self.task.chain.has_requests() => {
                     self.task.chain.serve_requests()?;
                     continue;
                 }
-                Step::Drained => self.task.chain.flush_links(),
+                Step::Drained | Step::Held => self.task.chain.flush_links(),
                 blocked @ Step::Blocked(..) => blocked,
             };
             match step {
-                Step::Drained => return Poll::Ready(Ok(())),
+                Step::Drained | Step::Held => return Poll::Ready(Ok(())),
                 Step::Blocked(node, pad) => self.blocked = Some((node, pad)),
             }
         }
@@ -93,9 +94,10 @@ impl Beside {
         let now = self.task.env.clock.now();
         self.task.chain.set_now(now);
         self.task.timers()?;
-        let drained = self.poll_drain(cx)?;
-        if self.task.chain.hold().is_some_and(|until| until <= now) {
+        let mut drained = self.poll_drain(cx)?;
+        while self.task.chain.hold().is_some_and(|until| until <= now) {
             self.task.chain.release();
+            drained = self.poll_drain(cx)?;
         }
         self.wake_source(drained.is_ready());
         let next = [self.task.chain.deadline(), self.task.chain.hold()].into_iter().flatten().min();
@@ -160,11 +162,6 @@ pub(super) async fn run_source(
     }
     let Some(beside) = Arc::into_inner(task) else { return Err(Error::bug("a source kept its port")) };
     let mut task = beside.into_inner().unwrap_or_else(PoisonError::into_inner).task;
-    // The end may not overtake what is paced.
-    task.held(None).await?;
-    if task.control.order() == Order::Cancel {
-        return Ok(End::Cancelled);
-    }
     task.finish().await
 }
 
