@@ -58,16 +58,23 @@ impl Input {
         }
     }
 
-    /// The next bytes that lie in one slice, `max` at most; nothing if there are none.
+    /// The next bytes that lie in one slice, `max` at most; none only if there are none.
     #[inline]
-    pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
-        let front = self.parts.front_mut()?;
-        let taken = front.split_to(max.min(front.len()));
+    pub(super) fn front(&self, max: usize) -> &[u8] {
+        let front = self.parts.front().map(|front| &front[..]).unwrap_or_default();
+        front.get(..max).unwrap_or(front)
+    }
+
+    /// Takes bytes of the first slice, shared; no more than [`Input::front`] gave.
+    #[inline]
+    pub(super) fn take(&mut self, len: usize) -> Bytes {
+        let Some(front) = self.parts.front_mut() else { return Bytes::new() };
+        let taken = front.split_to(len.min(front.len()));
         self.len -= taken.len();
         if front.is_empty() {
             self.parts.pop_front();
         }
-        Some(taken)
+        taken
     }
 }
 
@@ -83,10 +90,11 @@ mod tests {
         input.push(Bytes::from_static(b"cde"));
         assert_eq!((input.len(), input.peek(&mut [0; 4])), (5, &b"abcd"[..]));
         input.skip(1);
-        assert_eq!(input.take(9).as_deref(), Some(&b"b"[..]));
+        assert_eq!((input.front(9), input.front(0)), (&b"b"[..], &b""[..]));
+        assert_eq!(&input.take(9)[..], b"b");
         assert_eq!(input.peek(&mut [0; 9]), b"cde");
         input.skip(3);
-        assert_eq!((input.len(), input.take(1)), (0, None));
+        assert_eq!((input.len(), input.front(1)), (0, &b""[..]));
         assert_eq!(input.peek(&mut [0; 1]), b"");
     }
 }

@@ -251,11 +251,15 @@ impl ChunkReader {
         let Some(stream) = self.streams.get_mut(place) else { return Ok(Payload::ChunkEnds) };
         let len = stream.len as usize;
         while left > 0 {
-            let Some(bytes) = self.input.take(left) else { return Ok(Payload::Missing(left)) };
-            self.at += bytes.len() as u64;
-            left -= bytes.len();
-            if stream.partial.is_none() && bytes.len() == len {
-                return Ok(Payload::Whole(whole(stream, bytes)));
+            let front = self.input.front(left);
+            let step = front.len();
+            if step == 0 {
+                return Ok(Payload::Missing(left));
+            }
+            left -= step;
+            self.at += step as u64;
+            if stream.partial.is_none() && step == len {
+                return Ok(Payload::Whole(whole(stream, self.input.take(step))));
             }
             let partial = stream.partial.get_or_insert_with(|| {
                 let partial = Partial::new(len, stream.largest);
@@ -263,7 +267,8 @@ impl ChunkReader {
                 partial
             });
             let held = partial.held();
-            partial.append(&bytes);
+            partial.append(front);
+            self.input.skip(step);
             self.held += partial.held() - held;
             if self.held > self.limits.held {
                 return Err(ChunkError::TooMuchHeld { offset: self.at, limit: self.limits.held });
