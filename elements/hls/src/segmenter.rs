@@ -94,6 +94,8 @@ struct Segment {
     first: bool,
     /// A discontinuity is before it.
     changed: bool,
+    /// The stream that led at its start is over.
+    taken_over: bool,
     leading: Track,
     others: Track,
 }
@@ -143,6 +145,15 @@ impl Segmenter {
             let skew = pts.since(segment.start);
             !(segment.changed && segment.led && skew < SKEW && -skew < SKEW)
         });
+    }
+
+    /// The leading stream is over, and another one leads from the next frame on. It ends the open segment only where it must: sound
+    /// that goes on a little longer than the pictures is no segment of its own.
+    pub fn leader_changed(&mut self) {
+        (self.last_key, self.group) = (None, None);
+        if let Some(segment) = &mut self.segment {
+            segment.taken_over = true;
+        }
     }
 
     /// True when this frame does not go on from what came before: its stream steps back, or all streams make a hole that
@@ -210,7 +221,8 @@ impl Segmenter {
         if frame.key {
             // A cut here is early when the next key frame would come too late.
             let next = elapsed + self.group.unwrap_or(TimeDelta::ZERO);
-            let now = elapsed >= self.target || self.out_of_step || next >= self.limit;
+            let due = elapsed >= self.target && !segment.taken_over;
+            let now = due || self.out_of_step || next >= self.limit;
             let begun = segment.leading.highest.is_some() || elapsed >= SKEW;
             return (now && begun && elapsed > TimeDelta::ZERO).then_some(Cause::KeyFrame);
         }
@@ -244,6 +256,7 @@ impl Segmenter {
             led: frame.leading,
             first,
             changed,
+            taken_over: false,
             leading: Track::default(),
             others: Track::default(),
         };
@@ -407,6 +420,24 @@ mod tests {
         assert_eq!(
             run(&mut two_seconds(), frames),
             [(2000, Cause::KeyFrame), (2000, Cause::KeyFrame), (2000, Cause::End)]
+        );
+    }
+
+    #[test]
+    fn hls_11_sound_that_outlasts_the_pictures_stays_in_the_last_segment() {
+        let mut segmenter = two_seconds();
+        let mut frames: Vec<_> = pictures(0..4000, 2000).chain((0..195).map(|n| audio(n * 20))).collect();
+        frames.sort_by_key(|frame| frame.dts);
+        let cuts: Vec<_> = frames.into_iter().filter_map(|frame| segmenter.frame(frame)).collect();
+        assert_eq!(cuts.len(), 1, "at 2 s");
+        segmenter.leader_changed();
+        let sound = |range: std::ops::Range<i64>| range.map(|n| Frame { leading: true, ..audio(n * 20) });
+        assert_eq!(run(&mut segmenter.clone(), sound(195..205)), [(2100, Cause::End)]);
+        let cuts = run(&mut segmenter, sound(195..400));
+        assert_eq!(
+            cuts,
+            [(3480, Cause::KeyFrame), (2000, Cause::KeyFrame), (520, Cause::End)],
+            "up to the limit, then as ever"
         );
     }
 

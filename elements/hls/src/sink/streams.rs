@@ -34,6 +34,8 @@ pub(super) struct StreamsSink {
     muxer: Option<TsMuxer>,
     lanes: Lanes,
     pads: Vec<Pad>,
+    /// The pad that decided about cuts at the last frame.
+    leader: Option<PadId>,
     /// Media has been written: a further stream changes the set of tracks.
     begun: bool,
     failed: bool,
@@ -59,6 +61,7 @@ impl StreamsSink {
             muxer: None,
             lanes: Lanes::new(pads.len()),
             pads,
+            leader: None,
             begun: false,
             failed: false,
         }
@@ -171,6 +174,9 @@ impl StreamsSink {
         let (dts, pts) = (self.lanes.running(pad, dts), self.lanes.running(pad, pts));
         self.lanes.took(pad, dts);
         let key = !state.video || buffer.is_keyframe();
+        if leading && self.leader.replace(pad).is_some_and(|before| before != pad) {
+            self.segmenter.leader_changed();
+        }
         self.cut(Frame { pts, dts, key, duration: buffer.duration, leading }, out)?;
         self.write(pad, &buffer, pts, dts, out)
     }
