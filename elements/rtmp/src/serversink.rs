@@ -7,7 +7,8 @@ use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
-    Buffer, BuildCx, Element, Env, Error, Factory, Item, PadId, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
+    Buffer, BuildCx, Element, Env, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time,
+    TimeDelta,
 };
 use millstream_flv::wire::FlvReader;
 use schemars::JsonSchema;
@@ -78,7 +79,8 @@ pub fn factory() -> Factory {
              Players that come before the stream wait for it.\n\n\
              - Each message is cut into chunks once, for all players.\n\
              - A player that falls behind loses the oldest messages, goes on at a key frame, and holds nobody up; what it missed is counted.\n\
-             - A player that takes nothing for 60 s is closed.",
+             - A player that takes nothing for 60 s is closed.\n\n\
+             Posts `players` with their `count` when one comes or goes.",
         )
         .example("filesrc location=in.flv ! clocksync ! rtmpserversink stream=cam")
 }
@@ -123,6 +125,15 @@ async fn farewell(feed: &Feed, env: &Env) {
     }
 }
 
+enum Event {
+    /// An item, or the end.
+    Item(Option<Item>),
+    /// Sound that was held is to go out.
+    Due,
+    /// A player joined or left.
+    Players,
+}
+
 /// The element while it runs.
 struct Sender {
     cx: SinkCx,
@@ -140,14 +151,21 @@ impl Sender {
     }
 
     async fn run(mut self) -> Result<()> {
-        while let Some(item) = self.next().await {
-            match item {
-                Some((_, Item::Buffer(buffer))) => self.buffer(&buffer)?,
-                Some((_, Item::StreamStart(_) | Item::Flush(_))) => self.reader = FlvReader::new(),
-                Some(_) => {}
-                None => {
+        let mut players = 0;
+        loop {
+            match self.next().await {
+                Event::Item(None) => return Ok(()),
+                Event::Item(Some(item)) => self.item(item)?,
+                Event::Due => {
                     self.due = None;
                     self.feed.wake();
+                }
+                Event::Players => {
+                    let now = self.feed.players();
+                    if std::mem::replace(&mut players, now) != now {
+                        let fields = vec![("count", now.to_string())];
+                        self.cx.tell(|out| out.post(MessageKind::Element { name: "players", fields }));
+                    }
                 }
             }
             let missed = self.feed.take_dropped();
@@ -155,18 +173,31 @@ impl Sender {
                 self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("slow player", 0, None)));
             }
         }
-        Ok(())
     }
 
-    /// The next item; an inner nothing when held sound is due; nothing at the end.
-    async fn next(&mut self) -> Option<Option<(PadId, Item)>> {
-        let Some(due) = self.due else { return self.cx.recv().await.map(Some) };
-        let sleep = self.cx.env.clock.sleep_until(due);
+    async fn next(&mut self) -> Event {
+        let due = self.due.map(|due| self.cx.env.clock.sleep_until(due));
+        let due = async {
+            match due {
+                Some(sleep) => sleep.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            item = self.cx.recv() => item.map(Some),
-            () = sleep => Some(None),
+            item = self.cx.recv() => Event::Item(item.map(|(_, item)| item)),
+            () = due => Event::Due,
+            () = self.feed.news() => Event::Players,
         }
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        match item {
+            Item::Buffer(buffer) => self.buffer(&buffer)?,
+            Item::StreamStart(_) | Item::Flush(_) => self.reader = FlvReader::new(),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn buffer(&mut self, buffer: &Buffer) -> Result<()> {

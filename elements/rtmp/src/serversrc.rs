@@ -1,15 +1,15 @@
 //! `rtmpserversrc`: accepts a publisher.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{Buffer, BufferFlags};
 use millstream_core::{
-    BuildCx, Caps, Element, Env, Error, Factory, Item, PadId, PadTemplate, Result, Segment, Source, SourceCx,
-    StreamInfo, Time,
+    Buffer, BufferFlags, BuildCx, Caps, Element, Env, Error, Factory, Item, MessageKind, PadId, PadTemplate, Result,
+    Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
 };
 use millstream_flv::wire::FileHeader;
 use schemars::JsonSchema;
@@ -78,7 +78,8 @@ pub fn factory() -> Factory {
              gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
              - A publisher that leaves and comes back, or another one, goes on on the same timeline.\n\
              - A publisher that sends nothing for 30 s is closed.\n\
-             - When the pipeline is behind, the publisher is not read.",
+             - When the pipeline is behind, the publisher is not read.\n\n\
+             Posts `published` and `unpublished` with the `stream`.",
         )
         .example("rtmpserversrc stream=cam ! flvdemux name=d  d.video ! h264parse ! h.video  d.audio ! aacparse ! h.audio  hlssink name=h directory=cam")
 }
@@ -124,11 +125,11 @@ struct Receiver {
     intake: IntakeLease,
     timeline: Timeline,
     /// Keeps the listener.
-    _server: std::sync::Arc<Server>,
+    _server: Arc<Server>,
 }
 
 impl Receiver {
-    fn new(settings: RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: std::sync::Arc<Server>) -> Self {
+    fn new(settings: RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: Arc<Server>) -> Self {
         Self { settings, cx, intake, timeline: Timeline::default(), _server: server }
     }
 
@@ -140,18 +141,25 @@ impl Receiver {
                 None => return Ok(()),
                 Some(Ingest::Begin) => {
                     until = None;
+                    self.tell("published");
                     self.timeline.begin(self.cx.env.clock.now());
                 }
                 Some(Ingest::Content(content)) => self.send(content).await?,
-                Some(Ingest::End) if self.settings.eos_on_unpublish => {
-                    until = Some(
-                        self.cx.env.clock.now()
-                            + millstream_core::TimeDelta::from_nanos(self.settings.grace.as_nanos()),
-                    );
+                Some(Ingest::End) => {
+                    self.tell("unpublished");
+                    until = self.settings.eos_on_unpublish.then(|| self.cx.env.clock.now() + self.grace());
                 }
-                Some(Ingest::End) => {}
             }
         }
+    }
+
+    fn grace(&self) -> TimeDelta {
+        TimeDelta::from_nanos(self.settings.grace.as_nanos())
+    }
+
+    fn tell(&mut self, name: &'static str) {
+        let stream = format!("{}/{}", self.settings.app, self.settings.stream);
+        self.cx.tell(|out| out.post(MessageKind::Element { name, fields: vec![("stream", stream)] }));
     }
 
     async fn start(&mut self) -> Result<()> {

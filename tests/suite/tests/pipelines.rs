@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use millstream_testkit::fixture;
 use millstream_tests::{Said, millstream, root, run_args};
 
 fn dir() -> tempfile::TempDir {
@@ -198,6 +199,52 @@ fn filter_stdin() {
     std::fs::write(&out, output.stdout).expect("written");
     is_transport_stream(&out);
     assert_eq!(counts(&out), clip());
+}
+
+/// Runs a shipped pipeline that listens, and publishes the fixture to it with ffmpeg.
+fn ship_published(name: &str, set: &[(&str, &Path)]) {
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let listen = free.local_addr().expect("an address");
+    drop(free);
+    let file = format!("pipelines/{name}.yaml");
+    let mut args = vec!["run".to_owned(), "--quiet".into(), file, "--set".into(), format!("listen={listen}")];
+    args.extend(set.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={}", value.display())]));
+    let mut running = millstream(&root()).args(&args).spawn().expect("it starts");
+    while std::net::TcpStream::connect(listen).is_err() {
+        assert!(running.try_wait().expect("a child").is_none(), "{name} ended before it listened");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let url = format!("rtmp://{listen}/live/cam");
+    let published = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-i"])
+        .arg(fixture("h264b_aac48s_10s.flv"))
+        .args(["-c", "copy", "-f", "flv", &url])
+        .output()
+        .expect("ffmpeg runs: `cargo xtask setup` installs it");
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    assert!(running.wait().expect("a child").success(), "{name}");
+}
+
+#[test]
+fn record_flv() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    ship_published("record-flv", &[("output", &out), ("grace", Path::new("0s"))]);
+    assert_eq!(counts(&out), FIXTURE);
+}
+
+#[test]
+fn rtmp_to_hls() {
+    let dir = dir();
+    ship_published("rtmp-to-hls", &[("output", dir.path()), ("once", Path::new("true")), ("window", Path::new("0s"))]);
+    let (segments, _) = playlist(dir.path());
+    assert_eq!(pictures(dir.path(), &segments), FIXTURE.0);
+}
+
+/// Players are in `rtmp.rs`.
+#[test]
+fn rtmp_relay() {
+    ship_published("rtmp-relay", &[("once", Path::new("true"))]);
 }
 
 #[test]

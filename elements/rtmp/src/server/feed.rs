@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::tags::{Class, classify};
 use crate::chunk::{SharedChunks, chunk_once};
@@ -87,6 +88,8 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Feed {
     ring: Mutex<Ring>,
+    /// Somebody joined or left.
+    news: Notify,
 }
 
 #[derive(Debug)]
@@ -126,7 +129,7 @@ impl Feed {
             dropped: 0,
             ended: false,
         };
-        Arc::new(Self { ring: Mutex::new(ring) })
+        Arc::new(Self { ring: Mutex::new(ring), news: Notify::new() })
     }
 
     /// Adds a message. Players hear of it at once, or with the next that is not `quiet`.
@@ -154,6 +157,11 @@ impl Feed {
             ring.wake()
         };
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until somebody joins or leaves.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// How many players there are.
@@ -191,6 +199,7 @@ impl Feed {
         };
         let heads = ring.heads.clone();
         drop(ring);
+        self.news.notify_one();
         Cursor { feed: self.clone(), slot, heads, needs_key: true }
     }
 
@@ -308,6 +317,7 @@ impl Drop for Cursor {
         if let Some(slot) = self.feed.lock().players.get_mut(self.slot) {
             *slot = None;
         }
+        self.feed.news.notify_one();
     }
 }
 
