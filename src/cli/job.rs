@@ -273,12 +273,17 @@ impl Talk {
                 "wall": reading.wall.as_secs_f64(),
                 "speed": reading.speed(),
                 "bytes": reading.bytes,
-                "written": written.iter().filter_map(Written::to_json).collect::<Vec<_>>(),
+                "written": finished(exit, written).filter_map(Written::to_json).collect::<Vec<_>>(),
                 "drops": drops_json(drops),
             })),
             Mode::Bar | Mode::Plain => terminal::say(&closing(exit, reading, written, drops)),
         }
     }
+}
+
+/// What a job has written. A job that did not come to its end may have left what an earlier one wrote.
+fn finished(exit: Exit, written: &[Written]) -> impl Iterator<Item = &Written> {
+    written.iter().filter(move |output| exit == Exit::Done || output.is_new())
 }
 
 /// The closing lines for people.
@@ -302,7 +307,7 @@ fn closing(
             format!("{word}: {media} of media in {took} ({speed}, {rate}/s)")
         }
     };
-    let described: Vec<String> = written.iter().filter_map(Written::describe).collect();
+    let described: Vec<String> = finished(exit, written).filter_map(Written::describe).collect();
     if !described.is_empty() {
         text.push_str(&format!("; wrote {}", described.join(", ")));
     }

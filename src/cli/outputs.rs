@@ -1,6 +1,7 @@
 //! What a pipeline reads and writes on disk.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use millstream::core::registry::Resource;
 use millstream::graph::Graph;
@@ -39,20 +40,31 @@ pub(crate) struct Written {
     pub(crate) path: PathBuf,
     /// Whether it is a directory.
     pub(crate) is_dir: bool,
+    /// When it was last changed before the job; `None` if it was not there.
+    before: Option<SystemTime>,
 }
 
 /// What a graph writes, in the order of its elements.
 pub(crate) fn outputs(graph: &Graph) -> Vec<Written> {
     let resources = graph.nodes.iter().filter_map(|node| Some(node.factory.exclusive(&*node.settings.make().ok()?)));
     let written = |resource| match resource {
-        Resource::WritesFile(path) => Some(Written { path, is_dir: false }),
-        Resource::WritesDir(path) => Some(Written { path, is_dir: true }),
+        Resource::WritesFile(path) => Some(Written { before: changed(&path), path, is_dir: false }),
+        Resource::WritesDir(path) => Some(Written { before: changed(&path), path, is_dir: true }),
         Resource::Listens(_) => None,
     };
     resources.flatten().filter_map(written).collect()
 }
 
+fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
 impl Written {
+    /// Whether it is there and this job has written it. What an earlier job wrote may stand in the way of one that failed.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.is_stdout() && changed(&self.path).is_some_and(|now| self.before != Some(now))
+    }
+
     /// Whether it is standard output.
     pub(crate) fn is_stdout(&self) -> bool {
         self.path == Path::new("-")

@@ -17,12 +17,21 @@ pub(crate) const CAPS: &str = "caps";
 /// Name of the message that tells tags.
 pub(crate) const TAGS: &str = "tags";
 
+/// Kind of the elements that look at what passes.
+const PROBE: &str = "probe";
+
 /// Puts probes for `-v` and `-t` into every link.
 pub(crate) fn watch(graph: &mut Graph, watch: Watch) {
+    let is_probe = |graph: &Graph, at: &Endpoint| graph.nodes[at.node].factory.name == PROBE;
     for index in 0..graph.links.len() {
         let link = &graph.links[index];
+        if is_probe(graph, &link.from) {
+            continue;
+        }
+        // Behind a meter stands what the text names.
+        let beyond = graph.links.iter().find(|next| is_probe(graph, &link.to) && next.from.node == link.to.node);
         let end = |at: &Endpoint| format!("{}.{}", graph.nodes[at.node].name, at.pad);
-        let (from, to) = (end(&link.from), end(&link.to));
+        let (from, to) = (end(&link.from), end(&beyond.unwrap_or(link).to));
         insert(graph, index, move || Box::new(Probe { from: from.clone(), to: to.clone(), watch }));
     }
 }
@@ -46,7 +55,7 @@ pub(crate) fn meter(graph: &mut Graph) -> Meter {
 /// same places as without it; the caps written into the link stay before it.
 fn insert(graph: &mut Graph, index: usize, make: impl Fn() -> Box<dyn Transform> + Send + Sync + 'static) {
     let factory =
-        Factory::new("probe", "Generic", "Looks at what passes", move |(), _: &BuildCx| Ok(Element::Transform(make())));
+        Factory::new(PROBE, "Generic", "Looks at what passes", move |(), _: &BuildCx| Ok(Element::Transform(make())));
     let factory =
         factory.pad(PadTemplate::sink("%s", "ANY").request()).pad(PadTemplate::src("%s", "ANY")).passthrough();
     let probe = graph.nodes.len();

@@ -9,7 +9,8 @@ use millstream_core::Error;
 pub(crate) fn file_error(doing: &str, path: &Path, error: io::Error) -> Error {
     let hint = hint(path, &error);
     let name = match path.to_str() {
-        Some("-") => "standard input or output".to_owned(),
+        Some("-") if doing == "read" => "standard input".to_owned(),
+        Some("-") => "standard output".to_owned(),
         _ => path.display().to_string(),
     };
     let error = Error::io(format!("cannot {doing} {name}"), error);
@@ -20,9 +21,13 @@ pub(crate) fn file_error(doing: &str, path: &Path, error: io::Error) -> Error {
 }
 
 fn hint(path: &Path, error: &io::Error) -> Option<String> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = named.unwrap_or(Path::new("."));
     Some(match error.kind() {
-        io::ErrorKind::NotFound => format!("check the name; is there a directory {}?", dir.display()),
+        io::ErrorKind::NotFound => match named {
+            Some(dir) => format!("check the name; is there a directory {}?", dir.display()),
+            None => "check the name; it is looked for in the directory that this program was started in".to_owned(),
+        },
         io::ErrorKind::PermissionDenied => {
             format!("give this user the right to {} and to its directory {}", path.display(), dir.display())
         }

@@ -259,7 +259,7 @@ fn pads_by_number_and_by_pid() {
 fn what_is_no_transport_stream_is_refused_with_a_hint() {
     for (bytes, hint) in [
         (&b"FLV\x01\x05\0\0\0\x09\0\0\0\0"[..], Some("flvdemux")),
-        (b"\0\0\0\x18ftypisom\0\0\0\0", Some("mp4demux")),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", Some("MP4")),
         (b"#EXTM3U\n#EXT-X-VERSION:3\n", Some("playlist")),
         (b"GG", None),
         (&[0x47; 400], None),

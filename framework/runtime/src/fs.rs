@@ -53,7 +53,7 @@ impl Fs for RealFs {
     }
 
     fn is_special(&self, path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+        std::fs::metadata(path).is_ok_and(|meta| !meta.is_file())
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {

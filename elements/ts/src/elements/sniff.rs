@@ -5,8 +5,8 @@ use millstream_core::Error;
 /// First bytes of a format, at an offset.
 const SIGNATURES: [(usize, &[u8], &str); 9] = [
     (0, b"FLV\x01", "FLV: use flvdemux"),
-    (4, b"ftyp", "MP4: use mp4demux"),
-    (4, b"styp", "a fragmented MP4 segment: use mp4demux"),
+    (4, b"ftyp", "MP4, which there is no demuxer for"),
+    (4, b"styp", "a fragmented MP4 segment, which there is no demuxer for"),
     (0, b"\x1A\x45\xDF\xA3", "Matroska or WebM, which there is no demuxer for"),
     (0, b"#EXTM3U", "an HLS playlist: read the segments that it lists"),
     (0, b"\x00\x00\x01\xBA", "an MPEG program stream: remux it, for example with ffmpeg"),
@@ -43,7 +43,7 @@ mod tests {
     fn the_right_demuxer_is_named() {
         let hint = |head: &[u8]| other_format(head).and_then(|error| error.hint_text().map(str::to_owned));
         assert!(hint(b"FLV\x01\x05\0\0\0\x09").unwrap().contains("flvdemux"));
-        assert!(hint(b"\0\0\0\x20ftypisom").unwrap().contains("mp4demux"));
+        assert!(hint(b"\0\0\0\x20ftypisom").unwrap().contains("MP4"));
         assert_eq!(hint(b"\x47\x40\0\x10"), None);
         assert_eq!(hint(b""), None);
     }

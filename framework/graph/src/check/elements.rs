@@ -133,11 +133,20 @@ impl<'a> Checker<'a> {
     /// Reads the settings; says whether they are faultless.
     fn parse(&mut self, doc: &ElementDoc, factory: &Factory) -> bool {
         let Err(errors) = factory.settings.parse_all(&doc.props) else { return !doc.incomplete };
-        for error in errors {
-            let missing = matches!(error.kind, SettingsErrorKind::MissingProperty { .. });
+        let mistyped = |missing: &str| {
+            errors.iter().any(|e| match &e.kind {
+                SettingsErrorKind::UnknownProperty { name, .. } => did_you_mean(name, [missing]).is_some(),
+                _ => false,
+            })
+        };
+        for error in &errors {
             // A property that was left out because of a reported fault is not missing.
-            if !(missing && doc.incomplete) {
-                self.diagnostics.push(settings_diagnostic(&error, doc, factory));
+            let explained = match &error.kind {
+                SettingsErrorKind::MissingProperty { name } => doc.incomplete || mistyped(name),
+                _ => false,
+            };
+            if !explained {
+                self.diagnostics.push(settings_diagnostic(error, doc, factory));
             }
         }
         false
@@ -156,7 +165,7 @@ impl<'a> Checker<'a> {
                 let span = error.span.unwrap_or(node.span);
                 let d = Diagnostic::error(codes::BAD_ON_ERROR, format!("`on-error`: {error}")).at(span, "");
                 let d = d.expected("`fail` or `isolate`");
-                let word = node.as_str().and_then(|word| did_you_mean(word, ["fail", "isolate", "restart"]));
+                let word = node.as_str().and_then(|word| did_you_mean(word, ["fail", "isolate"]));
                 self.diagnostics.push(match word {
                     Some(near) => d.hint(format!("did you mean `{near}`?")),
                     None => d,

@@ -149,6 +149,7 @@ fn branches_that_disagree_are_named() {
 fn elements_and_properties_are_checked() {
     let d = fault("fakesrc ! h246parse ! fakesink", codes::UNKNOWN_ELEMENT, "h246parse");
     assert_eq!(d.hint.as_deref(), Some("did you mean `h264parse`?"));
+    fault("filesrc lcation=a ! fakesink", codes::UNKNOWN_PROPERTY, "lcation");
     let d = fault("fakesrc num_buffers=1 ! fakesink", codes::UNKNOWN_PROPERTY, "num_buffers");
     assert_eq!(d.hint.as_deref(), Some("did you mean `num-buffers`?"));
     fault("fakesrc num-buffers=x ! fakesink", codes::WRONG_TYPE, "x");

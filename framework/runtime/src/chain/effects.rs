@@ -17,8 +17,9 @@ impl Chain {
             && !link.memory.started
             && !link.memory.ended
         {
-            let warning =
-                Error::malformed(format!("the input has no stream for {}, which feeds {}", link.from, link.to));
+            // What the command line puts into a link to measure has the name of the pad before it.
+            let fed = if link.to == link.from { String::new() } else { format!(", which feeds {}", link.to) };
+            let warning = Error::malformed(format!("the input has no stream for {}{fed}", link.from));
             bus.post(name, MessageKind::Warning(warning.in_element(name).into()));
         }
         link.note(item).map_err(|e| e.in_element(name))
