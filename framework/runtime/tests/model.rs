@@ -172,6 +172,8 @@ fn a_branch_added_late_hears_caps_first_and_starts_at_a_key_frame() {
         pipeline.add_branch("tee", &branch.graph).unwrap();
         pipeline.wait().await.unwrap();
     });
+    // 33 to 39 came before the key frame.
+    assert_eq!(pipeline.drops()["tee"]["late branch before its first key frame"].times, 7);
     assert_eq!(numbers(&first), all(100));
     let heard = late.lock().unwrap().clone();
     assert_eq!(heard[..3], ["stream-start", "caps video/x-test", "40"]);

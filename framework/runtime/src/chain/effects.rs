@@ -3,11 +3,27 @@
 use std::sync::Arc;
 
 use millstream_core::output::Effect;
-use millstream_core::{Error, Item, MessageKind, PadId, Presence, Result};
+use millstream_core::{Buffer, Dropped, Error, Item, MessageKind, PadId, Presence, Result};
 
-use super::{Chain, Upstream};
+use super::{Chain, Slot, Upstream};
 use crate::bus::BusSender;
 use crate::link::SrcLink;
+
+impl Slot {
+    /// Counts what was left out, and tells of the first for each reason.
+    fn dropped(&self, dropped: Dropped, bus: &BusSender) {
+        if self.drops.count(&dropped) {
+            bus.post(&self.name, MessageKind::Dropped(dropped));
+        }
+    }
+
+    /// A branch that was attached while running begins at a key frame.
+    #[cold]
+    pub(super) fn left_out_for_late_branch(&self, buffer: &Buffer, bus: &BusSender) {
+        let bytes = buffer.payload.len() as u64;
+        self.dropped(Dropped { reason: "late branch before its first key frame", bytes, offset: buffer.offset }, bus);
+    }
+}
 
 impl Chain {
     #[cold]
@@ -45,11 +61,7 @@ impl Chain {
                     Some(Upstream::Port(port, pad)) => port.request(*pad, request),
                     Some(Upstream::Nobody) | None => {}
                 },
-                Effect::Post(MessageKind::Dropped(dropped)) => {
-                    if slot.drops.count(&dropped) {
-                        self.bus.post(&slot.name, MessageKind::Dropped(dropped));
-                    }
-                }
+                Effect::Post(MessageKind::Dropped(dropped)) => slot.dropped(dropped, &self.bus),
                 Effect::Post(message) => self.bus.post(&slot.name, message),
                 Effect::WakeAt(at) => slot.wake = Some(at),
                 Effect::HoldUntil(at) => self.hold_until(at),

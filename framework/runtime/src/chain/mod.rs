@@ -317,6 +317,7 @@ impl Chain {
         match &item {
             Item::Buffer(buffer) if link.until_keyframe => {
                 if !buffer.is_keyframe() && !link.is_audio() {
+                    slot.left_out_for_late_branch(buffer, &self.bus);
                     return Ok(Hop::Next(None));
                 }
                 link.until_keyframe = false;
