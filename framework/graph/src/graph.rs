@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::settings::{AnySettings, Node as SettingsNode, Span};
-use millstream_core::{CapsSet, Error, Factory, Result};
+use millstream_core::{CapsSet, Direction, Error, Factory, PadTemplate, Presence, Registry, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,6 +20,40 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The links.
     pub links: Vec<Link>,
+    /// What could be inserted into a link whose sides turn out not to meet.
+    pub converters: Converters,
+}
+
+/// The elements that make one format from another: one input, one output.
+#[derive(Clone, Debug, Default)]
+pub struct Converters(Arc<[Arc<Factory>]>);
+
+impl Converters {
+    /// Those of a registry.
+    pub fn of(registry: &Registry) -> Self {
+        let is_converter = |factory: &&Arc<Factory>| !factory.passthrough && only_pads(factory).is_some();
+        Self(registry.iter().filter(is_converter).cloned().collect())
+    }
+
+    /// The name of one that makes something of `wanted` from something of `offered`.
+    pub fn between(&self, offered: &CapsSet, wanted: &CapsSet) -> Option<&'static str> {
+        let fits = |factory: &&Arc<Factory>| {
+            only_pads(factory).is_some_and(|(sink, src)| {
+                !sink.caps.intersect(offered).is_empty() && !src.caps.intersect(wanted).is_empty()
+            })
+        };
+        self.0.iter().find(fits).map(|factory| factory.name)
+    }
+}
+
+/// The pads of an element that has one always on each side and says what they take and give.
+fn only_pads(factory: &Factory) -> Option<(&PadTemplate, &PadTemplate)> {
+    let only = |direction| {
+        let mut pads = factory.templates(direction);
+        let pad = pads.next().filter(|pad| pad.presence == Presence::Always && pad.caps != CapsSet::Any)?;
+        pads.next().is_none().then_some(pad)
+    };
+    Some((only(Direction::Sink)?, only(Direction::Src)?))
 }
 
 /// One element of a graph.

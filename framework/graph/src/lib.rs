@@ -42,5 +42,5 @@ mod load;
 mod testing;
 
 pub use builder::GraphBuilder;
-pub use graph::{Endpoint, Graph, Link, Node, OnError, RestartPolicy, Settings};
+pub use graph::{Converters, Endpoint, Graph, Link, Node, OnError, RestartPolicy, Settings};
 pub use load::{LoadError, Loaded, load, load_launch, load_yaml, parse};

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use millstream_core::caps::{Mismatch, field};
 use millstream_core::{Caps, CapsSet, Error, Item, PadId, Presence, Result};
+use millstream_graph::Converters;
 
 use crate::port::PortSender;
 use crate::stats::LinkStats;
@@ -28,6 +30,8 @@ pub(crate) struct SrcLink {
     pub(crate) memory: Memory,
     /// A branch that joined while running waits for a key frame.
     pub(crate) until_keyframe: bool,
+    /// What could be put between, where caps do not fit.
+    pub(crate) converters: Converters,
     /// Last caps, for reports.
     pub(crate) caps: Arc<Mutex<Option<Caps>>>,
 }
@@ -79,9 +83,25 @@ impl SrcLink {
         if self.accept.accepts(caps) {
             return Ok(());
         }
-        Err(Error::unsupported(format!(
-            "{} became {caps}, which {} cannot take (it accepts {})",
-            self.from, self.to, self.accept
-        )))
+        Err(self.misfit(caps))
+    }
+
+    /// What does not fit, by the field where one is to blame, and what to insert.
+    #[cold]
+    fn misfit(&self, caps: &Caps) -> Error {
+        let Self { from, to, accept, .. } = self;
+        let offered = CapsSet::from(caps);
+        let shown = caps.clone().without(field::CODEC_DATA);
+        let message = match offered.mismatch(accept) {
+            Some(Mismatch::Field { name, offered, accepted }) => {
+                format!("{from} became {shown}, which {to} cannot take: {name} is {offered}, and has to be {accepted}")
+            }
+            _ => format!("{from} became {shown}, which {to} cannot take (it accepts {accept})"),
+        };
+        let error = Error::unsupported(message);
+        match self.converters.between(&offered, accept) {
+            Some(between) => error.hint(format!("insert `{between}`: `{from} ! {between} ! {to}`")),
+            None => error,
+        }
     }
 }

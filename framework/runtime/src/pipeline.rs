@@ -231,6 +231,7 @@ impl Pipeline {
             presence: Presence::Request,
             memory: Memory::default(),
             until_keyframe: true,
+            converters: branch.converters.clone(),
             caps: handle.caps.clone(),
         };
         self.adopt(plan)?;

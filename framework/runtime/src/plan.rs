@@ -408,6 +408,7 @@ impl Assembly<'_> {
             presence,
             memory: Memory::default(),
             until_keyframe: false,
+            converters: self.graph.converters.clone(),
             caps: handle.caps.clone(),
         }
     }

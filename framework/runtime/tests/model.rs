@@ -254,7 +254,7 @@ fn caps_that_change_reach_everybody_in_order_and_are_checked() {
     let error = simulation(1).run(&b.graph).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "change: change.src0 became video/x-test, width=2, which q.sink0 cannot take (it accepts video/x-test, width=1)"
+        "change: change.src0 became video/x-test, width=2, which q.sink0 cannot take: width is 2, and has to be 1"
     );
 }
 

@@ -52,6 +52,25 @@ fn a_missing_input_is_1_with_one_error() {
 }
 
 #[test]
+fn a_failed_job_does_not_claim_what_an_earlier_one_wrote() {
+    let dir = dir();
+    assert_eq!(run(dir.path(), "launch fakesrc num-buffers=3 sizetype=fixed ! filesink location=a.bin").code, 0);
+    let said = run(dir.path(), "launch filesrc location=missing.flv ! filesink location=a.bin");
+    assert!(said.code == 1 && !said.err.contains("wrote"), "{}", said.err);
+}
+
+#[test]
+fn caps_that_do_not_fit_at_run_time_are_explained_with_a_repair() {
+    let clip = root().join("pipelines/media/demo.flv");
+    let line = format!("launch filesrc location={} ! flvdemux name=d d.video ! tsmux ! fakesink", clip.display());
+    let said = run(dir().path(), &line);
+    assert_eq!((said.code, said.errors()), (1, 1), "{}", said.err);
+    for part in ["stream-format is avc", "byte-stream", "`d.video ! h264parse ! tsmux0.video`"] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+}
+
+#[test]
 fn a_full_disk_is_1_with_one_error() {
     let said = run(dir().path(), "launch fakesrc sizetype=fixed ! filesink location=/dev/full");
     assert_eq!((said.code, said.errors()), (1, 1), "{}", said.err);

@@ -1,13 +1,14 @@
 //! What to say when the two sides of a link have no caps in common.
 
 use millstream_core::caps::Mismatch;
-use millstream_core::{CapsSet, Direction, Factory, PadTemplate, Presence};
+use millstream_core::{CapsSet, PadTemplate};
 
 use super::Checker;
 use super::solve::{Candidate, union};
 use super::wires::{End, Wire};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::doc::EndDoc;
+use crate::graph::Converters;
 
 /// Longest text of caps in a message, in characters: templates of demuxers fill many lines.
 const MAX_CAPS: usize = 200;
@@ -69,7 +70,7 @@ impl Checker<'_> {
         if let Some(pad) = self.other_pad(&wire.from, &wanted) {
             return Some(format!("`{}.{pad}` gives this", wire.doc.from.element.value));
         }
-        let between = self.registry.iter().find(|factory| converts(factory, offered, &wanted))?.name;
+        let between = Converters::of(self.registry).between(offered, &wanted)?;
         let (from, to) = (self.as_written(&wire.from, &wire.doc.from), self.as_written(&wire.to, &wire.doc.to));
         let filter = wire.doc.filter.as_ref().map(|filter| format!("{} ! ", filter.value)).unwrap_or_default();
         Some(format!("insert `{between}`: `{from} ! {between} ! {filter}{to}`"))
@@ -95,19 +96,6 @@ impl Checker<'_> {
         };
         factory.pads.iter().enumerate().find(fits).map(|(_, template)| template.name)
     }
-}
-
-/// Whether an element with one input and one output makes `wanted` from `offered`.
-pub(super) fn converts(factory: &Factory, offered: &CapsSet, wanted: &CapsSet) -> bool {
-    let only = |direction| {
-        let mut pads = factory.templates(direction);
-        match (pads.next(), pads.next()) {
-            (Some(pad), None) if pad.presence == Presence::Always && pad.caps != CapsSet::Any => Some(pad),
-            _ => None,
-        }
-    };
-    let (Some(sink), Some(src)) = (only(Direction::Sink), only(Direction::Src)) else { return false };
-    !factory.passthrough && !sink.caps.intersect(offered).is_empty() && !src.caps.intersect(wanted).is_empty()
 }
 
 fn end_text(end: &End, doc: &EndDoc) -> String {

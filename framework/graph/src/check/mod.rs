@@ -21,7 +21,7 @@ use millstream_core::Registry;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
 use crate::doc::PipelineDoc;
-use crate::graph::{Endpoint, Graph, Link, Node, Settings};
+use crate::graph::{Converters, Endpoint, Graph, Link, Node, Settings};
 use elements::Built;
 use wires::Wire;
 
@@ -77,6 +77,7 @@ pub fn check(
 impl Checker<'_> {
     /// The graph. `None` would mean that something was wrong and not reported; there is no such case.
     fn graph(self) -> Option<Graph> {
+        let converters = Converters::of(self.registry);
         let text =
             |text: &Option<crate::doc::Spanned<String>>| text.as_ref().map(|t| t.value.clone()).unwrap_or_default();
         let nodes: Option<Vec<Node>> = self.nodes.into_iter().map(node).collect();
@@ -86,6 +87,7 @@ impl Checker<'_> {
             description: text(&self.doc.description),
             nodes: nodes?,
             links: links?,
+            converters,
         })
     }
 }

@@ -9,9 +9,9 @@ use std::collections::HashSet;
 use millstream_core::{CapsSet, Direction, Factory, PadTemplate};
 
 use super::Checker;
-use super::mismatch::converts;
 use super::wires::{End, Pad, rank};
 use crate::diagnostic::{Diagnostic, codes};
+use crate::graph::Converters;
 
 /// A pad that could be used for an end: its template and the caps that may flow there.
 #[derive(Clone)]
@@ -209,9 +209,8 @@ impl Checker<'_> {
         let d = Diagnostic::error(codes::CAPS_MISMATCH, message)
             .at(wire.doc.span, format!("takes {}", wire.allowed))
             .expected(format!("{shared}, as the other branches take it"));
-        let between = self.registry.iter().find(|factory| converts(factory, shared, &wire.allowed));
-        let hint = match between {
-            Some(factory) => format!("insert `{0}` in this branch: `{name}. ! {0} ! …`", factory.name),
+        let hint = match Converters::of(self.registry).between(shared, &wire.allowed) {
+            Some(between) => format!("insert `{between}` in this branch: `{name}. ! {between} ! …`"),
             None => "give the branches sources of their own".to_owned(),
         };
         self.diagnostics.push(d.hint(hint));
