@@ -7,12 +7,13 @@
 //! | AMF0 and AMF3 (Adobe) | script data | crate `millstream-amf` |
 //!
 //! The [`wire`] modules know nothing of the framework: bytes go in, tags come out, and the other way round. On them stand the
-//! elements [`demux`] (`flvdemux`) and [`mux`] (`flvmux`).
+//! elements [`demux`] (`flvdemux`) and [`mux`] (`flvmux`). [`live`] hands one stream of tags to many players; servers use it.
 
 mod caps;
 pub mod demux;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod live;
 pub mod mux;
 pub mod wire;
 

@@ -10,11 +10,12 @@ use millstream_core::{
     Buffer, BuildCx, Element, Env, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time,
     TimeDelta,
 };
+use millstream_flv::live::FeedLimits;
 use millstream_flv::wire::FlvReader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::server::feed::{Content, Feed, FeedLimits};
+use crate::server::feed::{Content, Entry, Feed};
 use crate::server::mounts::StreamName;
 use crate::server::server_at;
 use crate::server::tags::content_of;
@@ -214,7 +215,7 @@ impl Sender {
     fn push(&mut self, content: Content) {
         let is_audio = matches!(&content, Content::Media(media) if media.kind == MediaKind::Audio);
         let quiet = is_audio && self.hold > TimeDelta::ZERO && self.feed.has_video();
-        self.feed.push(content, quiet);
+        self.feed.push(Entry::new(content), quiet);
         self.due = if quiet { self.due.or_else(|| Some(self.cx.env.clock.now() + self.hold)) } else { None };
     }
 }

@@ -3,7 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | `mounts` | streams by name: who takes one in, who hands it out |
-//! | `feed` | one stream for many players: a ring of messages that were chunked once |
+//! | `feed` | what players of a stream share: messages that were chunked once |
 //! | `accept` | a listener, and a task for each connection |
 //! | `connection` | one client: its session, its socket, what it publishes or plays |
 //! | `tags` | FLV tags on a pad and messages of a session |

@@ -1,85 +1,25 @@
-//! FLV tags on a pad and media of a session: the same bodies, told apart by what a player needs them for.
+//! FLV tags on a pad and media of a session: the same bodies.
 
 use bytes::{Bytes, BytesMut};
 use millstream_core::{Buffer, BufferFlags, Payload, Time};
-use millstream_flv::wire::{PacketKind, Tag, TagHeader, TagKind, parse_audio, parse_video};
+use millstream_flv::live::{Class, classify};
+use millstream_flv::wire::{Tag, TagHeader, TagKind};
 
 use super::feed::Content;
 use crate::message::{Data, DataFrame};
 use crate::session::{Media, MediaKind};
 
-/// What a player needs a message for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// To understand what follows.
-    Head(Head),
-    /// To begin.
-    Key,
-    /// To go on.
-    Frame,
-}
-
-/// Headers of which the newest is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Head {
-    MetaData,
-    /// Configuration of a video track.
-    Video(u8),
-    /// Configuration of an audio track.
-    Audio(u8),
-}
-
-/// Says what a message is for. A body that nobody can read is passed on like any frame.
-pub(crate) fn classify(content: &Content) -> Class {
-    match content {
-        Content::Data(_, body) if is_metadata(body) => Class::Head(Head::MetaData),
-        Content::Data(..) => Class::Frame,
-        Content::Media(media) => match media.kind {
-            MediaKind::Audio => audio(&media.payload),
-            MediaKind::Video => video(&media.payload),
-        },
-    }
-}
-
-fn audio(body: &Bytes) -> Class {
-    let Ok(tag) = parse_audio(body) else { return Class::Frame };
-    let config = tag.packets.iter().find(|packet| packet.kind == PacketKind::Config);
-    config.map_or(Class::Frame, |packet| Class::Head(Head::Audio(packet.track_id)))
-}
-
-fn video(body: &Bytes) -> Class {
-    let Ok(tag) = parse_video(body) else { return Class::Frame };
-    let mut class = Class::Frame;
-    for packet in &tag.packets {
-        match packet.kind {
-            PacketKind::Config | PacketKind::Mpeg2TsConfig => return Class::Head(Head::Video(packet.track_id)),
-            PacketKind::Frame { key: true, .. } => class = Class::Key,
-            _ => {}
-        }
-    }
-    class
-}
-
-/// Whether a script body is `onMetaData`: an AMF0 string of that name in front.
-fn is_metadata(body: &Bytes) -> bool {
-    body.starts_with(b"\x02\x00\x0aonMetaData")
-}
-
 /// A message as a buffer of one FLV tag.
 pub(crate) fn buffer_of(content: &Content, time: Time) -> Buffer {
-    let (kind, timestamp, body) = match content {
-        Content::Media(Media { kind: MediaKind::Audio, timestamp, payload }) => (TagKind::Audio, timestamp, payload),
-        Content::Media(Media { kind: MediaKind::Video, timestamp, payload }) => (TagKind::Video, timestamp, payload),
-        Content::Data(timestamp, body) => (TagKind::Script, timestamp, body),
-    };
+    let (kind, body) = (content.kind(), content.body());
     // No message is longer than a tag can be: both lengths have 24 bits.
-    let header = TagHeader::new(kind, body.len() as u32, *timestamp);
+    let header = TagHeader::new(kind, body.len() as u32, content.timestamp());
     let mut around = BytesMut::with_capacity(TagHeader::LEN + 4);
     header.write(&mut around);
     let head = around.split();
     around.extend_from_slice(&header.tag_size().to_be_bytes());
     let payload: Payload = [head.freeze(), body.clone(), around.freeze()].into_iter().collect();
-    let flags = match classify(content) {
+    let flags = match classify(kind, body) {
         Class::Head(_) => BufferFlags::HEADER,
         Class::Key => BufferFlags::KEYFRAME,
         Class::Frame if kind != TagKind::Video => BufferFlags::KEYFRAME,
@@ -139,18 +79,5 @@ mod tests {
             let tag = reader.next().unwrap().unwrap();
             assert_eq!(content_of(tag), Some(content));
         }
-    }
-
-    #[test]
-    fn what_is_a_header_and_what_a_key_frame() {
-        let class = |kind, bytes| classify(&media(kind, bytes));
-        assert_eq!(class(MediaKind::Video, b"\x17\x00\0\0\0\x01"), Class::Head(Head::Video(0)));
-        assert_eq!(class(MediaKind::Video, b"\x17\x01\0\0\0\x01"), Class::Key);
-        assert_eq!(class(MediaKind::Video, b"\x27\x01\0\0\0\x01"), Class::Frame);
-        assert_eq!(class(MediaKind::Video, b"\x90hvc1\x01"), Class::Head(Head::Video(0)));
-        assert_eq!(class(MediaKind::Video, b"\x93hvc1\x01"), Class::Key);
-        assert_eq!(class(MediaKind::Audio, b"\xaf\x00\x11\x90"), Class::Head(Head::Audio(0)));
-        assert_eq!(class(MediaKind::Audio, b"\xaf\x01\x11\x90"), Class::Frame);
-        assert_eq!(class(MediaKind::Audio, b""), Class::Frame);
     }
 }

@@ -1,0 +1,405 @@
+//! One stream for many players: entries are made once and kept in a ring; a player is a cursor into it.
+//!
+//! The ring keeps what the slowest player has not taken, within limits, and the group of pictures for whoever joins. A player that
+//! falls behind the ring goes on at the next key frame, and what it missed is counted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::Notify;
+
+use super::Class;
+use crate::wire::TagKind;
+
+/// Limits of a [`Feed`].
+#[derive(Clone, Copy, Debug)]
+pub struct FeedLimits {
+    /// Most bytes that wait for slow players, and that a group of pictures may have to be kept for those who join.
+    pub bytes: usize,
+    /// Most milliseconds between the newest message and one that a slow player has not taken.
+    pub backlog_ms: u32,
+    /// Whether who joins begins with the group of pictures that has begun, instead of the next one.
+    pub gop_cache: bool,
+}
+
+/// A tag as a server keeps it for its players.
+pub trait FeedEntry: Send + Sync {
+    /// What players need it for.
+    fn class(&self) -> Class;
+    /// What it carries.
+    fn kind(&self) -> TagKind;
+    /// Time in milliseconds, modulo 2^32.
+    fn timestamp(&self) -> u32;
+    /// Bytes of its body.
+    fn size(&self) -> usize;
+}
+
+/// A stream that players follow.
+#[derive(Debug)]
+pub struct Feed<E> {
+    ring: Mutex<Ring<E>>,
+    /// Somebody joined or left.
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct Ring<E> {
+    limits: FeedLimits,
+    entries: VecDeque<Arc<E>>,
+    /// Number of the first entry.
+    first: u64,
+    bytes: usize,
+    /// Metadata and sequence headers that are in force, in the order in which they came.
+    heads: Vec<Arc<E>>,
+    /// Where the newest group of pictures begins.
+    gop: Option<u64>,
+    has_video: bool,
+    has_audio: bool,
+    players: Vec<Option<Player>>,
+    dropped: u64,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Player {
+    at: u64,
+    waker: Option<Waker>,
+}
+
+impl<E: FeedEntry> Feed<E> {
+    /// A stream of which nothing has come.
+    pub fn new(limits: FeedLimits) -> Arc<Self> {
+        let ring = Ring {
+            limits,
+            entries: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            heads: Vec::new(),
+            gop: None,
+            has_video: false,
+            has_audio: false,
+            players: Vec::new(),
+            dropped: 0,
+            ended: false,
+        };
+        Arc::new(Self { ring: Mutex::new(ring), news: Notify::new() })
+    }
+
+    /// Adds a tag. Players hear of it at once, or with the next that is not `quiet`.
+    pub fn push(&self, entry: E, quiet: bool) {
+        let entry = Arc::new(entry);
+        let woken = {
+            let mut ring = self.lock();
+            ring.push(entry);
+            if quiet { Vec::new() } else { ring.wake() }
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Tells players of what was added quietly.
+    pub fn wake(&self) {
+        let woken = self.lock().wake();
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// No more tags come.
+    pub fn end(&self) {
+        let woken = {
+            let mut ring = self.lock();
+            ring.ended = true;
+            ring.wake()
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until somebody joins or leaves.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// How many players there are.
+    pub fn players(&self) -> usize {
+        self.lock().players.iter().flatten().count()
+    }
+
+    /// Whether there is video.
+    pub fn has_video(&self) -> bool {
+        self.lock().has_video
+    }
+
+    /// Whether there is audio.
+    pub fn has_audio(&self) -> bool {
+        self.lock().has_audio
+    }
+
+    /// Tags that players missed since the last call.
+    pub fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
+    /// A new player, which begins with the headers and the group of pictures.
+    pub fn join(self: &Arc<Self>) -> Cursor<E> {
+        let mut ring = self.lock();
+        let end = ring.end();
+        let gop = ring.gop.filter(|_| ring.limits.gop_cache);
+        // Without video there is nothing to wait for.
+        let at = gop.unwrap_or(end);
+        let player = Some(Player { at, waker: None });
+        let slot = match ring.players.iter().position(Option::is_none) {
+            Some(free) => {
+                ring.players[free] = player;
+                free
+            }
+            None => {
+                ring.players.push(player);
+                ring.players.len() - 1
+            }
+        };
+        let heads = ring.heads.clone();
+        drop(ring);
+        self.news.notify_one();
+        Cursor { feed: self.clone(), slot, heads, needs_key: true }
+    }
+}
+
+impl<E> Feed<E> {
+    fn lock(&self) -> MutexGuard<'_, Ring<E>> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E: FeedEntry> Ring<E> {
+    fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    fn push(&mut self, entry: Arc<E>) {
+        match entry.class() {
+            Class::Head(name) => {
+                self.heads.retain(|head| head.class() != Class::Head(name));
+                self.heads.push(entry.clone());
+            }
+            Class::Key if entry.kind() == TagKind::Video => self.gop = Some(self.end()),
+            Class::Key | Class::Frame => {}
+        }
+        self.has_video |= entry.kind() == TagKind::Video;
+        self.has_audio |= entry.kind() == TagKind::Audio;
+        self.bytes += entry.size();
+        self.entries.push_back(entry);
+        self.prune();
+    }
+
+    /// Lets go of what nobody needs, and of what slow players had too long for.
+    fn prune(&mut self) {
+        let slowest = self.players.iter().flatten().map(|player| player.at).min();
+        let kept = self.gop.filter(|_| self.limits.gop_cache);
+        let needed = [slowest, kept].into_iter().flatten().min().unwrap_or_else(|| self.end());
+        let newest = self.entries.back().map_or(0, |entry| entry.timestamp());
+        while let Some(front) = self.entries.front() {
+            let age = newest.wrapping_sub(front.timestamp());
+            // A timestamp that jumped back looks like a great age.
+            let too_old = age > self.limits.backlog_ms && age < 1 << 31 && Some(self.first) < self.gop;
+            if self.first >= needed && self.bytes <= self.limits.bytes && !too_old {
+                break;
+            }
+            if self.first < needed || self.bytes > self.limits.bytes || too_old {
+                self.bytes -= front.size();
+                self.entries.pop_front();
+                self.first += 1;
+            }
+        }
+        self.gop = self.gop.filter(|gop| *gop >= self.first);
+    }
+
+    fn wake(&mut self) -> Vec<Waker> {
+        self.players.iter_mut().flatten().filter_map(|player| player.waker.take()).collect()
+    }
+}
+
+/// Where a player is in a feed.
+#[derive(Debug)]
+pub struct Cursor<E> {
+    feed: Arc<Feed<E>>,
+    slot: usize,
+    /// Headers to begin with.
+    heads: Vec<Arc<E>>,
+    /// Video goes on at the next key frame.
+    needs_key: bool,
+}
+
+impl<E: FeedEntry> Cursor<E> {
+    /// Takes what there is, up to some `budget` of bytes. False at the end of the stream.
+    pub fn poll_take(&mut self, cx: &mut Context<'_>, budget: usize, into: &mut Vec<Arc<E>>) -> Poll<bool> {
+        into.append(&mut self.heads);
+        let mut ring = self.feed.lock();
+        let Some(Some(player)) = ring.players.get(self.slot) else { return Poll::Ready(false) };
+        let mut at = player.at;
+        if at < ring.first {
+            ring.dropped += ring.first - at;
+            at = ring.first;
+            self.needs_key = true;
+        }
+        let mut bytes = 0;
+        while bytes < budget
+            && let Some(entry) = ring.entries.get((at - ring.first) as usize)
+        {
+            at += 1;
+            if self.needs_key && entry.kind() == TagKind::Video {
+                match entry.class() {
+                    Class::Key => self.needs_key = false,
+                    Class::Head(_) => {}
+                    Class::Frame => continue,
+                }
+            }
+            bytes += entry.size();
+            into.push(entry.clone());
+        }
+        let (ended, caught_up) = (ring.ended, at == ring.end());
+        let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
+        player.at = at;
+        if !into.is_empty() {
+            return Poll::Ready(true);
+        }
+        if ended && caught_up {
+            return Poll::Ready(false);
+        }
+        player.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Video goes on at the next key frame: the player did not want any for a while.
+    pub fn resume_at_key(&mut self) {
+        self.needs_key = true;
+    }
+}
+
+impl<E> Drop for Cursor<E> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.feed.lock().players.get_mut(self.slot) {
+            *slot = None;
+        }
+        self.feed.news.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Head;
+
+    const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true };
+
+    /// A tag of 100 bytes.
+    struct Entry(TagKind, Class, u32);
+
+    impl FeedEntry for Entry {
+        fn class(&self) -> Class {
+            self.1
+        }
+
+        fn kind(&self) -> TagKind {
+            self.0
+        }
+
+        fn timestamp(&self) -> u32 {
+            self.2
+        }
+
+        fn size(&self) -> usize {
+            100
+        }
+    }
+
+    fn config() -> Entry {
+        Entry(TagKind::Video, Class::Head(Head::Video(0)), 0)
+    }
+
+    fn key(timestamp: u32) -> Entry {
+        Entry(TagKind::Video, Class::Key, timestamp)
+    }
+
+    fn inter(timestamp: u32) -> Entry {
+        Entry(TagKind::Video, Class::Frame, timestamp)
+    }
+
+    fn audio(timestamp: u32) -> Entry {
+        Entry(TagKind::Audio, Class::Frame, timestamp)
+    }
+
+    fn take(cursor: &mut Cursor<Entry>) -> Vec<u32> {
+        let mut into = Vec::new();
+        let _ = cursor.poll_take(&mut Context::from_waker(Waker::noop()), usize::MAX, &mut into);
+        into.iter().map(|entry| entry.timestamp()).collect()
+    }
+
+    #[test]
+    fn rtmp_v5_who_joins_gets_headers_and_the_group_of_pictures() {
+        let feed = Feed::new(LIMITS);
+        for content in [config(), key(10), inter(20), audio(25), key(30), audio(35), inter(40)] {
+            feed.push(content, false);
+        }
+        let mut cursor = feed.join();
+        assert_eq!(take(&mut cursor), [0, 30, 35, 40]);
+        feed.push(inter(50), false);
+        assert_eq!(take(&mut cursor), [50]);
+        assert_eq!(feed.lock().entries.len(), 4, "the group is kept, and nothing before it");
+        let mut late = Feed::<Entry>::new(FeedLimits { gop_cache: false, ..LIMITS }).join();
+        assert!(take(&mut late).is_empty());
+    }
+
+    #[test]
+    fn without_a_cache_a_player_begins_at_the_next_key_frame() {
+        let feed = Feed::new(FeedLimits { gop_cache: false, ..LIMITS });
+        [config(), key(10), inter(20)].into_iter().for_each(|content| feed.push(content, false));
+        assert!(feed.lock().entries.is_empty(), "nobody needs it");
+        let mut cursor = feed.join();
+        [inter(30), audio(35), key(40), inter(50)].into_iter().for_each(|content| feed.push(content, false));
+        assert_eq!(take(&mut cursor), [0, 35, 40, 50]);
+    }
+
+    #[test]
+    fn rtmp_v6_a_slow_player_loses_the_oldest_and_goes_on_at_a_key_frame() {
+        let feed = Feed::new(FeedLimits { bytes: 1000, ..LIMITS });
+        feed.push(config(), false);
+        let (mut slow, mut quick) = (feed.join(), feed.join());
+        assert_eq!((take(&mut slow), take(&mut quick)), (vec![0], vec![0]));
+        let mut seen = 0;
+        for at in 1..=24 {
+            feed.push(if at % 8 == 1 { key(at * 10) } else { inter(at * 10) }, false);
+            seen += take(&mut quick).len();
+        }
+        assert_eq!((seen, feed.take_dropped()), (24, 0));
+        let got = take(&mut slow);
+        assert_eq!(got.first(), Some(&170), "key frames are 10, 90 and 170; ten messages fit");
+        assert_eq!(got.len(), 8);
+        assert_eq!(feed.take_dropped(), 14);
+    }
+
+    #[test]
+    fn a_player_that_left_holds_nothing_back_and_its_place_is_used_again() {
+        let feed = Feed::new(LIMITS);
+        let first = feed.join();
+        feed.push(key(0), false);
+        drop(first);
+        feed.push(key(10), false);
+        assert_eq!(feed.players(), 0);
+        assert_eq!(feed.lock().entries.len(), 1);
+        let _second = feed.join();
+        assert_eq!(feed.players(), 1);
+        assert_eq!(feed.lock().players.len(), 1);
+    }
+
+    #[test]
+    fn the_end_comes_behind_the_last_message() {
+        let feed = Feed::new(LIMITS);
+        let mut cursor = feed.join();
+        feed.push(key(0), false);
+        feed.end();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut into = Vec::new();
+        assert_eq!(cursor.poll_take(&mut cx, 1, &mut into), Poll::Ready(true));
+        into.clear();
+        assert_eq!(cursor.poll_take(&mut cx, 1, &mut into), Poll::Ready(false));
+    }
+}
