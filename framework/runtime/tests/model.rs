@@ -468,3 +468,18 @@ fn half_a_stream_never_looks_like_a_whole_one() {
     assert!(simulation(1).run(&b.graph).is_err());
     assert!(!log.lock().unwrap().contains(&"eos".to_owned()), "a sink must not finish its file");
 }
+
+#[test]
+fn latencies_add_up_along_the_longest_path() {
+    let late = |ms| pass().with(|factory| factory.latency(TimeDelta::from_millis(ms)));
+    let log = Log::default();
+    let mut b = Build::default();
+    let (src, tee) = (b.add("src", counter(5)), b.add("tee", late(10)));
+    let (left, right) = (b.add("left", late(40)), b.add("right", late(25)));
+    let (mux, sink) = (b.add("mux", mux()), b.add("sink", collector(&log)));
+    b.link(src, tee).link(tee, left).link(tee, right).link(left, mux).link(right, mux).link(mux, sink);
+    let runtime = simulation(1);
+    let mut pipeline = runtime.start(&b.graph).unwrap();
+    assert_eq!(pipeline.latency(), TimeDelta::from_millis(50), "not 75: the branches run side by side");
+    runtime.block_on(pipeline.wait()).unwrap();
+}
