@@ -7,6 +7,7 @@
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
 //! | `millstream-io` | `filesrc`, `filesink` |
 //! | `millstream-hls` | `hlssink` |
+//! | `millstream-http` | `httpflvsink` |
 //! | `millstream-rtmp` | `rtmpserversrc`, `rtmpserversink` |
 //! | `millstream-ts` | `tsdemux`, `tsmux` |
 
@@ -19,6 +20,7 @@ pub fn registry() -> Registry {
     millstream_flv::register(&mut registry);
     millstream_generic::register(&mut registry);
     millstream_hls::register(&mut registry);
+    millstream_http::register(&mut registry);
     millstream_io::register(&mut registry);
     millstream_rtmp::register(&mut registry);
     millstream_ts::register(&mut registry);

@@ -247,6 +247,12 @@ fn rtmp_relay() {
     ship_published("rtmp-relay", &[("once", Path::new("true"))]);
 }
 
+/// Players are in `httpflv.rs`.
+#[test]
+fn rtmp_to_httpflv() {
+    ship_published("rtmp-to-httpflv", &[("http", Path::new("127.0.0.1:0")), ("once", Path::new("true"))]);
+}
+
 #[test]
 fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
     let tests = include_str!("pipelines.rs");

@@ -1,0 +1,126 @@
+//! What players of HTTP-FLV get: tags that were written once, and for each player a place in their feed.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response};
+use millstream_flv::live::{Class, Cursor, Feed, FeedEntry, classify};
+use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
+
+use crate::server::{Body, Connection, Live, Route, Slices};
+
+/// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
+const WRITE_BUDGET: usize = 256 << 10;
+
+/// Size of the tag before the next (FLV 10.1, E.3).
+const TAG_SIZE_LEN: usize = 4;
+
+/// A tag as every player gets it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    tag: Tag,
+    head: Bytes,
+    tail: Bytes,
+    class: Class,
+}
+
+impl Entry {
+    pub(crate) fn new(tag: Tag) -> Self {
+        // The reader cut it by a size of 24 bits.
+        let header = TagHeader::new(tag.kind, tag.body.len() as u32, tag.timestamp);
+        let mut around = BytesMut::with_capacity(TagHeader::LEN + TAG_SIZE_LEN);
+        header.write(&mut around);
+        let head = around.split().freeze();
+        around.extend_from_slice(&header.tag_size().to_be_bytes());
+        let class = classify(tag.kind, &tag.body);
+        Self { tag, head, tail: around.freeze(), class }
+    }
+}
+
+impl FeedEntry for Entry {
+    fn class(&self) -> Class {
+        self.class
+    }
+
+    fn kind(&self) -> TagKind {
+        self.tag.kind
+    }
+
+    fn timestamp(&self) -> u32 {
+        self.tag.timestamp
+    }
+
+    fn size(&self) -> usize {
+        self.tag.body.len()
+    }
+}
+
+/// Header of the file, and the size of the tag before the first. Browsers wait for what it announces.
+fn file_header(feed: &Feed<Entry>) -> Bytes {
+    let (audio, video) = (feed.has_audio(), feed.has_video());
+    // Before anything has come, either may.
+    let unknown = !audio && !video;
+    let mut header = BytesMut::with_capacity(FileHeader::LEN + TAG_SIZE_LEN);
+    FileHeader::new(audio || unknown, video || unknown).write(&mut header);
+    header.extend_from_slice(&[0; TAG_SIZE_LEN]);
+    header.freeze()
+}
+
+/// A stream at a path.
+pub(crate) struct FlvRoute(pub(crate) Arc<Feed<Entry>>);
+
+impl Route for FlvRoute {
+    fn answer(&self, request: &Request<()>, connection: &Connection) -> Response<Body> {
+        let body = if request.method() == Method::HEAD {
+            Body::Full(Bytes::new())
+        } else {
+            let header = Some(file_header(&self.0));
+            Body::Live(Box::new(Player { header, cursor: Some(self.0.join()), connection: connection.clone() }))
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Nothing follows a stream that ends when it ends.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+/// A player: the body of its response.
+struct Player {
+    header: Option<Bytes>,
+    cursor: Option<Cursor<Entry>>,
+    connection: Connection,
+}
+
+impl Live for Player {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Slices>> {
+        if let Some(header) = self.header.take() {
+            return Poll::Ready(Some(header.into()));
+        }
+        let Some(cursor) = &mut self.cursor else { return Poll::Ready(None) };
+        let mut taken = Vec::new();
+        cursor.poll_take(cx, WRITE_BUDGET, &mut taken).map(|more| {
+            if !more {
+                return None;
+            }
+            let mut slices = Slices::default();
+            for entry in taken {
+                [&entry.head, &entry.tag.body, &entry.tail].into_iter().for_each(|slice| slices.push(slice.clone()));
+            }
+            Some(slices)
+        })
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // It counts as one until it has been sent everything: the element waits for that.
+        if let Some(cursor) = self.cursor.take() {
+            self.connection.keep(cursor);
+        }
+    }
+}

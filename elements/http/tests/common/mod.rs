@@ -1,0 +1,182 @@
+//! A simulated machine with a server on it, and clients by hand.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use millstream_core::net::{Net, NetStream};
+use millstream_core::{Buffer, Registry};
+use millstream_flv::wire::{FlvReader, Tag, TagHeader, TagKind};
+use millstream_generic::AppSrcHandle;
+use millstream_runtime::{Pipeline, Runtime};
+use millstream_testkit::{MemFs, SimNet};
+
+pub(crate) fn address() -> SocketAddr {
+    ([127, 0, 0, 1], 8080).into()
+}
+
+pub(crate) fn machine() -> (Runtime, SimNet) {
+    let runtime = Runtime::simulated(1, Arc::new(MemFs::new())).unwrap();
+    let net = SimNet::new(runtime.env().clock.clone());
+    let own = net.clone();
+    (runtime.with_net(|_| Arc::new(own)), net)
+}
+
+/// A pipeline that serves what the test pushes.
+pub(crate) fn serving(runtime: &Runtime, settings: &str) -> (Pipeline, AppSrcHandle) {
+    let mut registry = Registry::new();
+    millstream_generic::register(&mut registry);
+    millstream_http::register(&mut registry);
+    let line = format!("appsrc name=in caps=video/x-flv ! httpflvsink name=out path=/live/cam.flv {settings}");
+    let graph = millstream_graph::load_launch(&line, &registry).unwrap().graph;
+    let mut pipeline = runtime.start(&graph).unwrap();
+    let handle = pipeline.handle("in").unwrap();
+    (pipeline, handle)
+}
+
+/// The header of a file, then a tag a buffer.
+pub(crate) fn file_header() -> Buffer {
+    Buffer::new(Bytes::from_static(b"FLV\x01\x05\0\0\0\x09\0\0\0\0"))
+}
+
+pub(crate) fn tag(kind: TagKind, timestamp: u32, body: &[u8]) -> Buffer {
+    let header = TagHeader::new(kind, body.len() as u32, timestamp);
+    let mut bytes = BytesMut::new();
+    header.write(&mut bytes);
+    bytes.extend_from_slice(body);
+    bytes.extend_from_slice(&header.tag_size().to_be_bytes());
+    Buffer::new(bytes.freeze())
+}
+
+pub(crate) fn metadata() -> Buffer {
+    tag(TagKind::Script, 0, b"\x02\x00\x0aonMetaData\x08\0\0\0\0\0\0\x09")
+}
+
+pub(crate) fn config() -> Buffer {
+    tag(TagKind::Video, 0, b"\x17\x00\0\0\0\x01")
+}
+
+pub(crate) fn key(timestamp: u32, len: usize) -> Buffer {
+    tag(TagKind::Video, timestamp, &[&b"\x17\x01\0\0\0"[..], &vec![1; len]].concat())
+}
+
+pub(crate) fn inter(timestamp: u32, len: usize) -> Buffer {
+    tag(TagKind::Video, timestamp, &[&b"\x27\x01\0\0\0"[..], &vec![2; len]].concat())
+}
+
+pub(crate) fn audio(timestamp: u32) -> Buffer {
+    tag(TagKind::Audio, timestamp, b"\xaf\x01\x21")
+}
+
+pub(crate) async fn push(handle: &AppSrcHandle, buffers: impl IntoIterator<Item = Buffer>) {
+    for buffer in buffers {
+        handle.push(buffer).await.unwrap();
+    }
+}
+
+/// A client.
+pub(crate) struct Client {
+    pub(crate) stream: Box<dyn NetStream>,
+    pub(crate) read: BytesMut,
+}
+
+/// The head of a response: the line of the status, and the headers in lower case.
+pub(crate) struct Head(pub(crate) String);
+
+impl Head {
+    pub(crate) fn status(&self) -> u16 {
+        self.0.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+impl Client {
+    pub(crate) async fn connect(net: &SimNet) -> Self {
+        // The listener is there when the element runs.
+        loop {
+            if let Ok(stream) = net.connect(address()).await {
+                return Self { stream, read: BytesMut::new() };
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) async fn get(net: &SimNet, target: &str, version: &str) -> Self {
+        let mut client = Self::connect(net).await;
+        client.send(&format!("GET {target} HTTP/{version}\r\nHost: localhost\r\n\r\n")).await;
+        client
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn more(&mut self) -> bool {
+        self.read.reserve(64 << 10);
+        self.stream.read(&mut self.read).await.is_ok_and(|count| count > 0)
+    }
+
+    pub(crate) async fn head(&mut self) -> Head {
+        loop {
+            if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
+                return Head(String::from_utf8(self.read.split_to(end + 4).to_vec()).unwrap());
+            }
+            assert!(self.more().await, "ended in the head: {:?}", self.read);
+        }
+    }
+
+    /// These many bytes.
+    pub(crate) async fn take(&mut self, count: usize) -> Bytes {
+        while self.read.len() < count {
+            assert!(self.more().await, "ended after {} of {count} bytes", self.read.len());
+        }
+        self.read.split_to(count).freeze()
+    }
+
+    /// What comes until the end.
+    pub(crate) async fn rest(&mut self) -> Bytes {
+        while self.more().await {}
+        self.read.split().freeze()
+    }
+
+    /// A chunk of a body (RFC 9112, 7.1); the last is empty.
+    pub(crate) async fn chunk(&mut self) -> Bytes {
+        loop {
+            if let Some(end) = self.read.windows(2).position(|two| two == b"\r\n") {
+                let line = self.take(end + 2).await;
+                let size = usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
+                let chunk = self.take(size).await;
+                assert_eq!(&self.take(2).await[..], b"\r\n");
+                return chunk;
+            }
+            assert!(self.more().await, "ended between chunks");
+        }
+    }
+
+    /// Chunks up to the last.
+    pub(crate) async fn chunks(&mut self) -> Vec<Bytes> {
+        let mut chunks = Vec::new();
+        loop {
+            match self.chunk().await {
+                last if last.is_empty() => return chunks,
+                chunk => chunks.push(chunk),
+            }
+        }
+    }
+}
+
+/// The tags of a file.
+pub(crate) fn tags(bytes: &[u8]) -> Vec<Tag> {
+    let mut reader = FlvReader::new();
+    reader.push(Bytes::copy_from_slice(bytes));
+    std::iter::from_fn(|| reader.next().unwrap()).collect()
+}
+
+pub(crate) fn times(bytes: &[u8]) -> Vec<u32> {
+    tags(bytes).iter().map(|tag| tag.timestamp).collect()
+}
