@@ -8,7 +8,7 @@
 //! | `millstream-io` | `filesrc`, `filesink` |
 //! | `millstream-hls` | `hlssink` |
 //! | `millstream-http` | `httpflvsink` |
-//! | `millstream-rtmp` | `rtmpserversrc`, `rtmpserversink` |
+//! | `millstream-rtmp` | `rtmpsrc`, `rtmpsink`, `rtmpserversrc`, `rtmpserversink` |
 //! | `millstream-ts` | `tsdemux`, `tsmux` |
 
 use millstream_core::Registry;

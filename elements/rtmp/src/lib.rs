@@ -17,6 +17,8 @@
 //!
 //! | element | does |
 //! | --- | --- |
+//! | [`src`](mod@src) | `rtmpsrc`: plays from a server |
+//! | [`sink`] | `rtmpsink`: publishes to a server |
 //! | [`serversrc`] | `rtmpserversrc`: accepts a publisher |
 //! | [`serversink`] | `rtmpserversink`: serves players |
 
@@ -25,11 +27,14 @@ pub mod chunk;
 pub mod command;
 pub mod handshake;
 pub mod message;
+mod peer;
 mod secret;
 mod server;
 pub mod serversink;
 pub mod serversrc;
 pub mod session;
+pub mod sink;
+pub mod src;
 mod timeline;
 mod url;
 
@@ -40,6 +45,8 @@ use millstream_core::Registry;
 
 /// Adds all elements of this crate.
 pub fn register(registry: &mut Registry) {
+    registry.add(src::factory());
+    registry.add(sink::factory());
     registry.add(serversink::factory());
     registry.add(serversrc::factory());
 }

@@ -3,6 +3,7 @@
 use millstream_core::Time;
 
 use crate::server::feed::Content;
+use crate::server::tags::{Class, classify};
 use crate::session::Media;
 
 /// Milliseconds from the last message of a publication to the first of the next, if hardly any time was between them.
@@ -33,6 +34,10 @@ impl Timeline {
             Content::Media(media) => media.timestamp,
             Content::Data(timestamp, _) => *timestamp,
         };
+        // Headers that come first may be as old as the stream; they say nothing of where it is.
+        if let (None, Some((last, _)), Class::Head(_)) = (self.current, self.last, classify(&content)) {
+            return (at(content, last as u32), Time::from_millis(last));
+        }
         let (offset, unwrapped) = match self.current {
             // The nearest value with these low 32 bits: timestamps wrap after 49 days.
             Some((offset, last)) => (offset, last + i64::from(raw.wrapping_sub(last as u32) as i32)),
@@ -46,12 +51,14 @@ impl Timeline {
         self.current = Some((offset, unwrapped));
         let placed = unwrapped + offset;
         self.last = Some((self.last.map_or(placed, |(last, _)| last.max(placed)), now));
-        let timestamp = placed as u32;
-        let content = match content {
-            Content::Media(media) => Content::Media(Media { timestamp, ..media }),
-            Content::Data(_, body) => Content::Data(timestamp, body),
-        };
-        (content, Time::from_millis(placed))
+        (at(content, placed as u32), Time::from_millis(placed))
+    }
+}
+
+fn at(content: Content, timestamp: u32) -> Content {
+    match content {
+        Content::Media(media) => Content::Media(Media { timestamp, ..media }),
+        Content::Data(_, body) => Content::Data(timestamp, body),
     }
 }
 
@@ -62,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    fn at(timeline: &mut Timeline, timestamp: u32, now_ms: i64) -> (u32, i64) {
+    fn place(timeline: &mut Timeline, timestamp: u32, now_ms: i64) -> (u32, i64) {
         let (content, time) =
             timeline.place(Content::Data(timestamp, Bytes::new()), Time::ZERO + TimeDelta::from_millis(now_ms));
         let Content::Data(timestamp, _) = content else { unreachable!() };
@@ -73,21 +80,32 @@ mod tests {
     fn a_publisher_that_returns_goes_on_where_it_left_after_the_time_that_passed() {
         let mut timeline = Timeline::default();
         timeline.begin(Time::ZERO);
-        assert_eq!(at(&mut timeline, 500, 0), (500, 500), "the first keeps its times");
-        assert_eq!(at(&mut timeline, 1500, 1000), (1500, 1500));
+        assert_eq!(place(&mut timeline, 500, 0), (500, 500), "the first keeps its times");
+        assert_eq!(place(&mut timeline, 1500, 1000), (1500, 1500));
         timeline.begin(Time::from_millis(3000));
-        assert_eq!(at(&mut timeline, 0, 3000), (3500, 3500));
-        assert_eq!(at(&mut timeline, 40, 3040), (3540, 3540));
+        assert_eq!(place(&mut timeline, 0, 3000), (3500, 3500));
+        assert_eq!(place(&mut timeline, 40, 3040), (3540, 3540));
         timeline.begin(Time::from_millis(3041));
-        assert_eq!(at(&mut timeline, 90_000, 3041), (3560, 3560), "never on top of what was");
+        assert_eq!(place(&mut timeline, 90_000, 3041), (3560, 3560), "never on top of what was");
+    }
+
+    #[test]
+    fn old_headers_ahead_of_a_new_publication_do_not_move_it() {
+        let mut timeline = Timeline::default();
+        timeline.begin(Time::ZERO);
+        assert_eq!(place(&mut timeline, 3000, 3000), (3000, 3000));
+        timeline.begin(Time::from_millis(6000));
+        let header = Content::Data(0, Bytes::from_static(b"\x02\x00\x0aonMetaData\x05"));
+        assert_eq!(timeline.place(header, Time::from_millis(6000)).1.millis(), 3000);
+        assert_eq!(place(&mut timeline, 6000, 6000), (6000, 6000));
     }
 
     #[test]
     fn rtmp_c5_timestamps_wrap_after_49_days() {
         let mut timeline = Timeline::default();
         timeline.begin(Time::ZERO);
-        assert_eq!(at(&mut timeline, u32::MAX - 9, 0).1, i64::from(u32::MAX) - 9);
-        assert_eq!(at(&mut timeline, 10, 20), (10, i64::from(u32::MAX) + 11));
-        assert_eq!(at(&mut timeline, u32::MAX, 20).1, i64::from(u32::MAX), "a little back is not a wrap");
+        assert_eq!(place(&mut timeline, u32::MAX - 9, 0).1, i64::from(u32::MAX) - 9);
+        assert_eq!(place(&mut timeline, 10, 20), (10, i64::from(u32::MAX) + 11));
+        assert_eq!(place(&mut timeline, u32::MAX, 20).1, i64::from(u32::MAX), "a little back is not a wrap");
     }
 }

@@ -363,13 +363,15 @@ pub struct BuildCx {
     pub sinks: Vec<LinkedPad>,
     /// Linked source pads; `srcs[i].id == PadId(i)`.
     pub srcs: Vec<LinkedPad>,
+    /// Fed by a live source, which cannot be held back for long.
+    pub live: bool,
     handle: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 impl BuildCx {
     /// Made by the runtime and by test harnesses.
     pub fn new(name: &str, env: Env, sinks: Vec<LinkedPad>, srcs: Vec<LinkedPad>) -> Self {
-        Self { name: name.into(), env, sinks, srcs, handle: Mutex::new(None) }
+        Self { name: name.into(), env, sinks, srcs, live: false, handle: Mutex::new(None) }
     }
 
     /// Number of a linked sink pad.

@@ -125,13 +125,21 @@ fn build(
         sinks.push(pad(sinks.len(), name, None));
     }
     let srcs = graph.links_out_of(node).enumerate().map(|(i, l)| pad(i, &l.from.pad, Some(l))).collect();
-    let cx = BuildCx::new(&spec.name, env.clone(), sinks, srcs);
+    let mut cx = BuildCx::new(&spec.name, env.clone(), sinks, srcs);
+    cx.live = is_live(graph, node);
     let settings = spec.settings.make().map_err(|e| e.in_element(&cx.name))?;
     let element = spec.factory.build(settings, &cx)?;
     if let Some(handle) = cx.take_handle() {
         handles.insert(cx.name.clone(), handle);
     }
     Ok(element)
+}
+
+/// True for a live source, and for what is fed by one.
+fn is_live(graph: &Graph, node: usize) -> bool {
+    let spec = &graph.nodes[node];
+    spec.settings.make().is_ok_and(|s| spec.factory.is_live(&*s))
+        || graph.links_into(node).any(|l| is_live(graph, l.from.node))
 }
 
 /// True when the sink at the far end of a link can rewrite what came before.

@@ -1,6 +1,6 @@
 //! A network in memory, on the clock of the test: delay, small segments, silence, and connections that break.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +47,8 @@ struct State {
     listeners: HashMap<SocketAddr, Arc<Mutex<Backlog>>>,
     /// Both directions of every connection that was made, for breaking them.
     lines: Vec<(SocketAddr, Arc<Mutex<Line>>)>,
+    /// Addresses whose machines nothing reaches, and that nobody hears of.
+    silent: HashSet<SocketAddr>,
     ports: u16,
     hosts: HashMap<String, SocketAddr>,
 }
@@ -92,6 +94,16 @@ impl SimNet {
         }
     }
 
+    /// Makes the machine at this address a black hole: what is sent to it and from it is lost, and nobody is told.
+    pub fn silence(&self, address: SocketAddr) {
+        lock(&self.state).silent.insert(address);
+    }
+
+    /// The machine at this address is there again, without what was lost.
+    pub fn restore(&self, address: SocketAddr) {
+        lock(&self.state).silent.remove(&address);
+    }
+
     fn local(state: &mut State, address: SocketAddr) -> SocketAddr {
         if address.port() != 0 {
             return address;
@@ -122,6 +134,9 @@ impl Net for SimNet {
                 // There and back.
                 net.clock.sleep_until(net.clock.now() + delay + delay).await;
             }
+            if lock(&net.state).silent.contains(&address) {
+                std::future::pending::<()>().await;
+            }
             let mut state = lock(&net.state);
             let Some(backlog) = state.listeners.get(&address).cloned() else {
                 return Err(io::ErrorKind::ConnectionRefused.into());
@@ -132,6 +147,7 @@ impl Net for SimNet {
             drop(state);
             let end = |read: usize, peer| Stream {
                 net: net.clone(),
+                server: address,
                 read: lines[read].clone(),
                 write: lines[1 - read].clone(),
                 peer,
@@ -189,6 +205,7 @@ impl Drop for Listener {
 
 struct Stream {
     net: SimNet,
+    server: SocketAddr,
     read: Arc<Mutex<Line>>,
     write: Arc<Mutex<Line>>,
     peer: SocketAddr,
@@ -252,7 +269,10 @@ impl NetStream for Stream {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let weather = lock(&self.net.state).weather;
+        let (weather, gone) = {
+            let state = lock(&self.net.state);
+            (state.weather, state.silent.contains(&self.server))
+        };
         let mut line = lock(&self.write);
         if line.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -266,7 +286,7 @@ impl NetStream for Stream {
                 sent += piece.len();
                 let due = self.net.clock.now() + weather.delay;
                 // What is lost stays in the window: nobody acknowledges it.
-                if !weather.silent {
+                if !(weather.silent || gone) {
                     line.under_way.push_back((due, Bytes::copy_from_slice(piece)));
                 }
             }

@@ -120,12 +120,20 @@ fn passes(publisher: &str, player: &str, clip: &str, codecs: [&str; 2]) {
     let dir = tempfile::tempdir().expect("a folder");
     let (clip, played) = (fixture(clip), dir.path().join("played.flv"));
     relay(publisher, player, &clip, &played);
-    let [video, audio] = codecs;
-    let (sent, _) = peers::coded(&clip, video, audio);
-    let (arrived, _) = peers::coded(&played, video, audio);
+    same(&clip, &played, codecs, &format!("{publisher} to {player}"));
+}
+
+/// The frames of two files, all of them and byte for byte.
+fn same(clip: &Path, played: &Path, [video, audio]: [&str; 2], what: &str) {
+    // It stops when it hears of the end, with the message before that still in its hands.
+    let tail = usize::from(what.contains("rtmp2src"));
+    let (sent, _) = peers::coded(clip, video, audio);
+    let (arrived, _) = peers::coded(played, video, audio);
     for (sent, arrived) in sent.iter().zip(&arrived) {
         assert!(!sent.hashes.is_empty());
-        assert_eq!(sent.hashes, arrived.hashes, "{publisher} to {player}");
+        let (count, arrived) = (sent.hashes.len(), &arrived.hashes);
+        assert!((count - tail..=count).contains(&arrived.len()), "{what}: {} of {count}", arrived.len());
+        assert!(sent.hashes.starts_with(arrived), "{what}: frames differ");
     }
 }
 
@@ -159,5 +167,50 @@ fn ert_9_enhanced_codecs_pass_through() {
         [("ehevc_aac.flv", ["hevc", "aac"]), ("eav1_opus.flv", ["av1", "opus"]), ("evp9_opus.flv", ["vp9", "opus"])]
     {
         passes(&nine(PUBLISH_FFMPEG), &nine(PLAY_FFMPEG), clip, codecs);
+    }
+}
+
+/// Runs a launch line of ours to its end.
+fn launch(line: &str) {
+    let graph = millstream_graph::load_launch(line, &elements::registry()).expect("a graph").graph;
+    let runtime = Runtime::new().expect("a runtime");
+    let mut pipeline = runtime.start(&graph).expect("it starts");
+    in_time(&runtime, pipeline.wait()).expect("it ends").expect("and well");
+}
+
+/// Our client tries again until ffmpeg listens.
+#[test]
+fn rtmp_m15_we_publish_to_ffmpeg() {
+    for program in ["ffmpeg", "ffmpeg9"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
+        let port = free_port().to_string();
+        let server = "PROGRAM -v error -y -listen 1 -i rtmp://127.0.0.1:PORT/live/cam -c copy -f flv OUT";
+        let out = played.to_string_lossy();
+        let server = Program::start(&words(server, &[("PROGRAM", program), ("PORT", &port), ("OUT", &out)]));
+        launch(&format!(
+            "filesrc location={} ! rtmpsink retries=10 location=rtmp://127.0.0.1:{port}/live/cam",
+            clip.display()
+        ));
+        server.wait();
+        same(&clip, &played, ["h264", "aac"], program);
+    }
+}
+
+#[test]
+fn rtmp_m15_we_play_from_ffmpeg() {
+    for program in ["ffmpeg", "ffmpeg9"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
+        let port = free_port().to_string();
+        let server = "PROGRAM -v error -i CLIP -c copy -f flv -listen 1 rtmp://127.0.0.1:PORT/live/cam";
+        let input = clip.to_string_lossy();
+        let server = Program::start(&words(server, &[("PROGRAM", program), ("PORT", &port), ("CLIP", &input)]));
+        launch(&format!(
+            "rtmpsrc retries=10 location=rtmp://127.0.0.1:{port}/live/cam ! filesink location={}",
+            played.display()
+        ));
+        server.wait();
+        same(&clip, &played, ["h264", "aac"], program);
     }
 }

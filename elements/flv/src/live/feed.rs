@@ -41,6 +41,8 @@ pub struct Feed<E> {
     ring: Mutex<Ring<E>>,
     /// Somebody joined or left.
     news: Notify,
+    /// Somebody took something.
+    taken: Notify,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl<E: FeedEntry> Feed<E> {
             dropped: 0,
             ended: false,
         };
-        Arc::new(Self { ring: Mutex::new(ring), news: Notify::new() })
+        Arc::new(Self { ring: Mutex::new(ring), news: Notify::new(), taken: Notify::new() })
     }
 
     /// Adds a tag. Players hear of it at once, or with the next that is not `quiet`.
@@ -116,6 +118,23 @@ impl<E: FeedEntry> Feed<E> {
     /// Waits until somebody joins or leaves.
     pub async fn news(&self) {
         self.news.notified().await;
+    }
+
+    /// Whether less waits for the slowest player than half of what the feed may keep. Where it does not, [`Feed::taken`] says when to look
+    /// again.
+    pub fn has_room(&self) -> bool {
+        let ring = self.lock();
+        ring.bytes < ring.limits.bytes / 2
+    }
+
+    /// Waits until a player takes something.
+    pub async fn taken(&self) {
+        self.taken.notified().await;
+    }
+
+    /// Whether no more tags come.
+    pub fn is_ended(&self) -> bool {
+        self.lock().ended
     }
 
     /// How many players there are.
@@ -259,6 +278,9 @@ impl<E: FeedEntry> Cursor<E> {
         let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
         player.at = at;
         if !into.is_empty() {
+            ring.prune();
+            drop(ring);
+            self.feed.taken.notify_one();
             return Poll::Ready(true);
         }
         if ended && caught_up {
@@ -266,6 +288,19 @@ impl<E: FeedEntry> Cursor<E> {
         }
         player.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// The player begins anew, on another connection: with the headers, and with a key frame. `skip` leaves out what waits for it but the
+    /// newest group of pictures, and counts it.
+    pub fn begin_anew(&mut self, skip: bool) {
+        let mut guard = self.feed.lock();
+        let ring = &mut *guard;
+        (self.heads, self.needs_key) = (ring.heads.clone(), true);
+        let newest = ring.gop.filter(|_| ring.limits.gop_cache).unwrap_or_else(|| ring.end());
+        if let (true, Some(Some(player))) = (skip, ring.players.get_mut(self.slot)) {
+            ring.dropped += newest.saturating_sub(player.at);
+            player.at = player.at.max(newest);
+        }
     }
 
     /// Video goes on at the next key frame: the player did not want any for a while.

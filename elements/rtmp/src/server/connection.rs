@@ -33,6 +33,9 @@ const STALLED: TimeDelta = TimeDelta::from_secs(60);
 /// How long a publisher may send nothing: more than any pause of an encoder. Then its stream is free for another.
 const SILENT: TimeDelta = TimeDelta::from_secs(30);
 
+/// How long a client may take to read to the end and close.
+const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
+
 /// A connection.
 pub(super) struct Connection {
     stream: Box<dyn NetStream>,
@@ -144,7 +147,24 @@ impl Connection {
             End::Stalled => tracing::info!(%peer, "closed: it took nothing for {} s", STALLED.to_std().as_secs()),
             End::Silent => tracing::info!(%peer, "closed: it sent nothing for {} s", SILENT.to_std().as_secs()),
         }
-        let _ = self.stream.shutdown().await;
+        self.farewell().await;
+    }
+
+    /// Ends the connection so that the client can read to its end: what it still sends must not meet a closed socket, which would take
+    /// away what it has not read.
+    async fn farewell(&mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let until = self.env.clock.now() + FAREWELL;
+        loop {
+            self.input.clear();
+            tokio::select! {
+                biased;
+                received = self.stream.read(&mut self.input) => if !received.is_ok_and(|len| len > 0) { return },
+                () = self.env.clock.sleep_until(until) => return,
+            }
+        }
     }
 
     async fn serve(&mut self) -> Result<(), End> {

@@ -1,7 +1,7 @@
 //! What players of a stream share: messages that were chunked once, in a feed.
 
 use bytes::Bytes;
-use millstream_flv::live::{Class, FeedEntry, classify};
+use millstream_flv::live::{Class, FeedEntry, Head, classify};
 use millstream_flv::wire::TagKind;
 
 use crate::chunk::{SharedChunks, chunk_once};
@@ -76,6 +76,13 @@ impl Entry {
         let chunks = chunk_once(&content.message(COMMON_STREAM), DEFAULT_CHUNK_SIZE);
         let class = classify(content.kind(), content.body());
         Self { content, chunks, class }
+    }
+}
+
+impl Entry {
+    /// Whether it is `onMetaData`.
+    pub(crate) fn is_metadata(&self) -> bool {
+        self.class == Class::Head(Head::MetaData)
     }
 }
 

@@ -1,0 +1,181 @@
+//! Our RTMP elements against each other, on a virtual clock and a network that delays, splits, falls silent and breaks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use millstream_core::{BufferBox, Item, Time, TimeDelta};
+use millstream_graph::load_launch;
+use millstream_runtime::{Pipeline, Runtime};
+use millstream_testkit::{MemFs, SimNet, Weather, fixture};
+use millstream_tests::elements::{Collected, registry};
+use millstream_tests::sim;
+
+/// The server's machine.
+const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 1935);
+
+/// Pictures and sounds of the clip, as its provenance says.
+const CLIP: (usize, usize) = (300, 470);
+
+/// Longest simulated time of a test.
+const PATIENCE: TimeDelta = TimeDelta::from_secs(600);
+
+struct World {
+    runtime: Runtime,
+    net: SimNet,
+}
+
+impl World {
+    fn new(weather: Weather) -> Self {
+        let fs = MemFs::new();
+        let clip = std::fs::read(fixture("h264b_aac48s_10s.flv")).expect("the fixture is there");
+        fs.insert("clip.flv", clip);
+        let mut net = None;
+        let runtime = Runtime::simulated(7, Arc::new(fs)).expect("a runtime").with_net(|env| {
+            let made = SimNet::new(env.clock.clone());
+            made.set_weather(weather);
+            Arc::new(net.insert(made).clone())
+        });
+        Self { runtime, net: net.expect("it was made") }
+    }
+
+    fn start(&self, line: &str) -> Pipeline {
+        let graph = load_launch(line, &registry()).unwrap_or_else(|error| panic!("{error}")).graph;
+        self.runtime.start(&graph).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Lets simulated time pass.
+    fn pass(&self, time: TimeDelta) {
+        let clock = &self.runtime.env().clock;
+        self.runtime.block_on(async { clock.sleep_until(clock.now() + time).await });
+    }
+
+    fn end(&self, mut pipeline: Pipeline) {
+        let clock = &self.runtime.env().clock;
+        let ended = self.runtime.block_on(async {
+            let alarm = clock.sleep_until(clock.now() + PATIENCE);
+            sim::race(pipeline.wait(), alarm).await
+        });
+        ended.expect("it ends").unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+const RECEIVE: &str = "rtmpserversrc listen=10.0.0.1:1935 stream=cam duplicate=take-over eos-on-unpublish=true grace=5s ! flvdemux name=d \
+                       d.video ! collect name=video d.audio ! collect name=audio";
+const SEND: &str = "filesrc location=clip.flv ! flvdemux name=d d.video ! clocksync ! m.video d.audio ! clocksync ! m.audio \
+                    flvmux name=m ! rtmpsink location=rtmp://10.0.0.1/live/cam";
+
+fn buffers(collected: &Collected) -> Vec<BufferBox> {
+    collected
+        .take()
+        .into_iter()
+        .filter_map(|item| if let Item::Buffer(buffer) = item { Some(buffer) } else { None })
+        .collect()
+}
+
+fn gaps(times: &[Time]) -> usize {
+    times.windows(2).filter(|pair| pair[1].since(pair[0]) > TimeDelta::from_millis(100)).count()
+}
+
+#[test]
+fn everything_arrives_whatever_the_network_is_like() {
+    let millis = TimeDelta::from_millis;
+    for weather in [
+        Weather::default(),
+        Weather { delay: millis(150), ..Weather::default() },
+        Weather { segment: 1, ..Weather::default() },
+        Weather { delay: millis(20), segment: 1000, silent: false },
+    ] {
+        let world = World::new(weather);
+        let mut receiver = world.start(RECEIVE);
+        let [video, audio] = ["video", "audio"].map(|name| receiver.handle::<Collected>(name).expect("a collect"));
+        world.pass(millis(1));
+        world.end(world.start(SEND));
+        world.end(receiver);
+        assert_eq!((buffers(&video).len(), buffers(&audio).len()), CLIP, "{weather:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_anew_and_goes_on_at_a_key_frame_on_one_timeline() {
+    let world = World::new(Weather { delay: TimeDelta::from_millis(5), ..Weather::default() });
+    let mut receiver = world.start(RECEIVE);
+    let video = receiver.handle::<Collected>("video").expect("a collect");
+    world.pass(TimeDelta::from_millis(1));
+    let sender = world.start(SEND);
+    world.pass(TimeDelta::from_millis(3500));
+    world.net.cut(SocketAddr::from(SERVER));
+    world.end(sender);
+    world.end(receiver);
+    let buffers = buffers(&video);
+    let times: Vec<Time> = buffers.iter().filter_map(|buffer| buffer.dts_or_pts()).collect();
+    assert!(times.is_sorted(), "one timeline");
+    assert!(buffers.len() > 240 && buffers.len() <= CLIP.0, "a group of pictures at most is lost: {}", buffers.len());
+    assert!(gaps(&times) <= 1);
+    let resumed = times.windows(2).position(|pair| pair[1].since(pair[0]) > TimeDelta::from_millis(100));
+    if let Some(at) = resumed {
+        assert!(buffers[at + 1].is_keyframe());
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_yet_gets_everything_of_a_file() {
+    let world = World::new(Weather::default());
+    let sender = world.start(SEND);
+    world.pass(TimeDelta::from_millis(700));
+    let mut receiver = world.start(RECEIVE);
+    let video = receiver.handle::<Collected>("video").expect("a collect");
+    world.end(sender);
+    world.end(receiver);
+    assert_eq!(buffers(&video).len(), CLIP.0);
+}
+
+#[test]
+fn a_player_of_ours_plays_what_is_published_later_and_ends_with_it() {
+    let world = World::new(Weather { delay: TimeDelta::from_millis(30), ..Weather::default() });
+    let relay = world.start(
+        "rtmpserversrc listen=10.0.0.1:1935 stream=cam eos-on-unpublish=true grace=1s ! \
+         rtmpserversink listen=10.0.0.1:1935 stream=cam",
+    );
+    world.pass(TimeDelta::from_millis(1));
+    let mut player = world.start(
+        "rtmpsrc location=rtmp://10.0.0.1/live/cam ! flvdemux name=d d.video ! collect name=video d.audio ! collect name=audio",
+    );
+    let video = player.handle::<Collected>("video").expect("a collect");
+    world.pass(TimeDelta::from_secs(2));
+    world.end(world.start(SEND));
+    world.end(relay);
+    world.end(player);
+    assert_eq!(buffers(&video).len(), CLIP.0);
+}
+
+#[test]
+fn a_target_that_falls_silent_hurts_nobody_and_recovers_at_a_key_frame() {
+    // Two receivers of one live stream; the network of one of them goes away for a while.
+    let world = World::new(Weather::default());
+    let mut good = world.start(&RECEIVE.replace("10.0.0.1", "10.0.0.2"));
+    let mut bad = world.start(&RECEIVE.replace("10.0.0.1", "10.0.0.3"));
+    let handles = [&mut good, &mut bad].map(|pipeline| pipeline.handle::<Collected>("video").expect("a collect"));
+    let relay = world.start(
+        "rtmpserversrc listen=10.0.0.1:1935 stream=cam eos-on-unpublish=true grace=1s ! tee name=t \
+         t. ! rtmpsink location=rtmp://10.0.0.2/live/cam timeout=2s t. ! rtmpsink location=rtmp://10.0.0.3/live/cam timeout=2s",
+    );
+    world.pass(TimeDelta::from_millis(1));
+    let sender = world.start(SEND);
+    world.pass(TimeDelta::from_millis(3200));
+    world.net.silence(SocketAddr::from(([10, 0, 0, 3], 1935)));
+    world.pass(TimeDelta::from_secs(3));
+    world.net.restore(SocketAddr::from(([10, 0, 0, 3], 1935)));
+    world.end(sender);
+    world.end(relay);
+    world.end(good);
+    drop(bad);
+    let [good, bad] = handles.map(|collected| buffers(&collected));
+    assert_eq!(good.len(), CLIP.0, "the other lost nothing");
+    assert!(bad.len() < CLIP.0 && bad.len() > 150, "{}", bad.len());
+    let late = |buffers: &[BufferBox]| {
+        let late = |buffer: &&BufferBox| buffer.pts.is_some_and(|pts| pts > Time::from_millis(8000));
+        buffers.iter().filter(late).count()
+    };
+    // The second connection is put behind the first by the clock, which is a millisecond's matter.
+    assert!(late(&bad).abs_diff(late(&good)) <= 1, "{} of {}", late(&bad), late(&good));
+}
