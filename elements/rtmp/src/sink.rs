@@ -9,6 +9,7 @@ use millstream_core::{
     Buffer, BuildCx, Element, Env, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time,
     TimeDelta,
 };
+use millstream_flv::live::FeedLimits;
 use millstream_flv::wire::FlvReader;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::RtmpUrl;
 use crate::command::PublishType;
 use crate::peer::{Backoff, Failure, Peer, Turn};
-use crate::server::feed::{Cursor, Feed, FeedLimits};
+use crate::server::feed::{Cursor, Entry, Feed};
 use crate::server::tags::content_of;
 use crate::session::client::{ClientEvent, ClientSettings, Purpose};
 
@@ -190,7 +191,7 @@ impl Intake {
             let tag = self.reader.next().map_err(|error| Error::malformed(error.to_string()))?;
             let Some(tag) = tag else { return Ok(()) };
             if let Some(content) = content_of(tag) {
-                self.feed.push(content, false);
+                self.feed.push(Entry::new(content), false);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Publications one after the other on one timeline.
 
 use millstream_core::Time;
+use millstream_flv::live::{Class, classify};
 
 use crate::server::feed::Content;
-use crate::server::tags::{Class, classify};
 use crate::session::Media;
 
 /// Milliseconds from the last message of a publication to the first of the next, if hardly any time was between them.
@@ -35,7 +35,9 @@ impl Timeline {
             Content::Data(timestamp, _) => *timestamp,
         };
         // Headers that come first may be as old as the stream; they say nothing of where it is.
-        if let (None, Some((last, _)), Class::Head(_)) = (self.current, self.last, classify(&content)) {
+        if let (None, Some((last, _)), Class::Head(_)) =
+            (self.current, self.last, classify(content.kind(), content.body()))
+        {
             return (at(content, last as u32), Time::from_millis(last));
         }
         let (offset, unwrapped) = match self.current {

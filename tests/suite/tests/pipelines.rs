@@ -253,6 +253,72 @@ fn rtmp_to_httpflv() {
     ship_published("rtmp-to-httpflv", &[("http", Path::new("127.0.0.1:0")), ("once", Path::new("true"))]);
 }
 
+fn free_address() -> std::net::SocketAddr {
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    free.local_addr().expect("an address")
+}
+
+/// A shipped pipeline that listens, once it does.
+fn listening(name: &str, listen: std::net::SocketAddr, set: &[(&str, &str)]) -> std::process::Child {
+    let mut args = vec!["run".to_owned(), "--quiet".into(), format!("pipelines/{name}.yaml")];
+    args.extend(["--set".into(), format!("listen={listen}")]);
+    args.extend(set.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]));
+    let mut running = millstream(&root()).args(&args).spawn().expect("it starts");
+    while std::net::TcpStream::connect(listen).is_err() {
+        assert!(running.try_wait().expect("a child").is_none(), "{name} ended before it listened");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    running
+}
+
+/// Sends the fixture with the shipped pipeline, at its own pace or as fast as it is taken.
+fn publish_to(listen: std::net::SocketAddr, paced: &str) {
+    let clip = fixture("h264b_aac48s_10s.flv");
+    let url = format!("rtmp://{listen}/live/cam");
+    ship("file-to-rtmp", &[("input", &clip), ("url", Path::new(&url)), ("paced", Path::new(paced))]);
+}
+
+#[test]
+fn file_to_rtmp_and_relay_fanout() {
+    let dir = dir();
+    let outs = ["a.flv", "b.flv"].map(|name| dir.path().join(name));
+    let addresses = [free_address(), free_address()];
+    let recorders: Vec<_> = addresses
+        .iter()
+        .zip(&outs)
+        .map(|(listen, out)| listening("record-flv", *listen, &[("output", &out.to_string_lossy()), ("grace", "0s")]))
+        .collect();
+    let [first, second] = addresses.map(|address| format!("rtmp://{address}/live/cam"));
+    let listen = free_address();
+    let targets = [("first", &*first), ("second", &*second), ("once", "true")];
+    let relay = listening("rtmp-relay-fanout", listen, &targets);
+    // Faster than time, a live fan-out would leave out what the targets do not take at once.
+    publish_to(listen, "true");
+    for mut running in recorders.into_iter().chain([relay]) {
+        assert!(running.wait().expect("a child").success());
+    }
+    outs.iter().for_each(|out| assert_eq!(counts(out), FIXTURE));
+}
+
+#[test]
+fn rtmp_pull_relay() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    let (origin, listen) = (free_address(), free_address());
+    let origin_relay = listening("rtmp-relay", origin, &[("once", "true")]);
+    let url = format!("rtmp://{origin}/live/cam");
+    let relay = listening("rtmp-pull-relay", listen, &[("url", &url), ("once", "true")]);
+    let line = format!("rtmpsrc location=rtmp://{listen}/live/cam ! filesink location={}", out.display());
+    let player = millstream(&root()).args(["launch", "--quiet", &line]).spawn().expect("it starts");
+    // Both players are there before the publisher, who waits for nobody.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    publish_to(origin, "false");
+    for mut running in [origin_relay, relay, player] {
+        assert!(running.wait().expect("a child").success());
+    }
+    assert_eq!(counts(&out), FIXTURE);
+}
+
 #[test]
 fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
     let tests = include_str!("pipelines.rs");

@@ -52,6 +52,11 @@ fn e_46_examples_run_and_stop_when_told_to() {
         let graph = loaded.graph;
         let runtime = Runtime::simulated(1, Arc::new(example_files())).unwrap();
         let runtime = runtime.with_net(|env| Arc::new(SimNet::new(env.clock.clone())));
+        // Whom the example connects to.
+        let peer = factory.example.contains("rtmp://127.0.0.1/").then(|| {
+            let line = "rtmpserversrc stream=cam ! rtmpserversink stream=cam";
+            runtime.start(&load_launch(line, &registry).unwrap().graph).unwrap()
+        });
         let mut pipeline = runtime.start(&graph).unwrap_or_else(|e| panic!("{}: {e}", factory.name));
         let stopper = pipeline.stopper();
         let clock = runtime.env().clock.clone();
@@ -65,5 +70,6 @@ fn e_46_examples_run_and_stop_when_told_to() {
             runtime.block_on(pipeline.wait())
         });
         assert!(result.is_ok(), "{}: {}", factory.name, result.unwrap_err());
+        drop(peer);
     }
 }
