@@ -80,6 +80,27 @@ fn flv_5_http_1_0_gets_the_same_up_to_the_end_of_the_connection() {
 }
 
 #[test]
+fn flv_5_the_end_waits_for_who_has_not_read_it() {
+    let (runtime, net) = machine();
+    let (mut pipeline, input) = serving(&runtime, "");
+    runtime.block_on(async {
+        // Some KiB more than the network holds.
+        push(&input, [file_header(), config(), key(0, (256 << 10) + 4000)]).await;
+        wait(&runtime, 1).await;
+        let mut client = Client::get(&net, "/live/cam.flv", "1.0").await;
+        client.head().await;
+        input.eos().await.unwrap();
+        let reads = async {
+            wait(&runtime, 1000).await;
+            client.rest().await
+        };
+        let (all, ended) = tokio::join!(reads, pipeline.wait());
+        ended.unwrap();
+        assert_eq!(tags(&all).len(), 2);
+    });
+}
+
+#[test]
 fn flv_5_players_that_come_first_wait() {
     let (runtime, net) = machine();
     let (_pipeline, input) = serving(&runtime, "");
