@@ -47,7 +47,7 @@ pub enum Frame<'a> {
     },
 }
 
-/// Cuts the input into packets. At most [`WINDOW`] bytes are copied where a packet spans two pushes.
+/// Cuts the input into packets. A few packets at most are copied where a packet spans two pushes.
 #[derive(Debug, Default)]
 pub struct Framer {
     /// Bytes of earlier pushes, then a copy of the first `borrowed` bytes of `chunk`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use millstream_core::{MessageKind, TimeDelta};
 use millstream_runtime::{Bus, Runtime};
 use millstream_testkit::fixture;
+use millstream_testkit::media::workspace;
 use millstream_tests::{elements, peers, sim};
 
 /// How long a program may take for what it does in one or two seconds.
@@ -25,7 +26,8 @@ impl Program {
         let program = words.next().expect("a program");
         let fill = |word: &str| word.replace("URL", url).replace("OUT", &out.to_string_lossy());
         let mut command = Command::new(peers::need(program));
-        command.args(words.map(fill)).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(words.map(fill)).current_dir(workspace()).stdin(Stdio::null());
+        command.stdout(std::fs::File::create(out.with_extension("said")).expect("a file"));
         Self(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
     }
 
@@ -124,4 +126,19 @@ fn flv_5_enhanced_codecs_pass_through() {
     {
         passes("ffmpeg9 -v error -y -i URL -c copy -f flv OUT", clip, codecs);
     }
+}
+
+/// The page is of another origin, so this shows CORS too.
+#[test]
+fn flv_5_plays_in_a_browser_with_mpegts_js() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("seen.said");
+    peers::need("chromium");
+    let player = "node tests/peers/play-flv.mjs target/peers/node URL";
+    plays(player, &fixture("h264b_aac48s_10s.flv"), &out);
+    let seen: serde_json::Value = serde_json::from_slice(&std::fs::read(out).expect("what was seen")).expect("JSON");
+    // The manifest says 300 pictures of 10 s; the end is where the last one begins or ends.
+    assert_eq!((&seen["frames"], &seen["errors"]), (&300.into(), &serde_json::json!([])), "{seen}");
+    assert!(seen["currentTime"].as_f64().is_some_and(|end| (9.9..10.1).contains(&end)), "{seen}");
+    assert!(seen["audioBytes"].as_u64().is_some_and(|bytes| bytes > 0), "{seen}");
 }
