@@ -7,8 +7,7 @@ use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
-    Buffer, BuildCx, Element, Env, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time,
-    TimeDelta,
+    Buffer, BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
 };
 use millstream_flv::live::FeedLimits;
 use millstream_flv::wire::FlvReader;
@@ -108,21 +107,10 @@ impl Sink for RtmpServerSink {
             });
             let lease = server.mounts.hand_out(&name, feed.clone())?;
             tracing::info!(at = %server.local, stream = %name, "serves players");
-            let env = cx.env.clone();
-            Sender::new(cx, feed.clone(), &settings).run().await?;
-            feed.end();
-            farewell(&feed, &env).await;
+            Sender::new(cx, feed, &settings).run().await?;
             drop(lease);
             Ok(())
         })
-    }
-}
-
-/// Lets players read to the end.
-async fn farewell(feed: &Feed, env: &Env) {
-    let until = env.clock.now() + FAREWELL;
-    while feed.players() > 0 && env.clock.now() < until {
-        env.clock.sleep_until(env.clock.now() + FAREWELL_STEP).await;
     }
 }
 
@@ -155,7 +143,7 @@ impl Sender {
         let mut players = 0;
         loop {
             match self.next().await {
-                Event::Item(None) => return Ok(()),
+                Event::Item(None) => break,
                 Event::Item(Some(item)) => self.item(item)?,
                 Event::Due => {
                     self.due = None;
@@ -169,10 +157,27 @@ impl Sender {
                     }
                 }
             }
-            let missed = self.feed.take_dropped();
-            if missed > 0 {
-                self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("slow player", 0, None)));
-            }
+            self.count_missed();
+        }
+        self.feed.end();
+        self.farewell().await;
+        self.count_missed();
+        Ok(())
+    }
+
+    /// Lets players read to the end.
+    async fn farewell(&mut self) {
+        let clock = self.cx.env.clock.clone();
+        let until = clock.now() + FAREWELL;
+        while self.feed.players() > 0 && clock.now() < until {
+            clock.sleep_until(clock.now() + FAREWELL_STEP).await;
+        }
+    }
+
+    fn count_missed(&mut self) {
+        let missed = self.feed.take_dropped();
+        if missed > 0 {
+            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("slow player", 0, None)));
         }
     }
 
