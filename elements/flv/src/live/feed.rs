@@ -61,6 +61,8 @@ struct Ring<E> {
     players: Vec<Option<Player>>,
     dropped: u64,
     ended: bool,
+    /// Somebody waits for players to take something.
+    room_wanted: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl<E: FeedEntry> Feed<E> {
             players: Vec::new(),
             dropped: 0,
             ended: false,
+            room_wanted: false,
         };
         Arc::new(Self { ring: Mutex::new(ring), news: Notify::new(), taken: Notify::new() })
     }
@@ -123,8 +126,14 @@ impl<E: FeedEntry> Feed<E> {
     /// Whether less waits for the slowest player than half of what the feed may keep. Where it does not, [`Feed::taken`] says when to look
     /// again.
     pub fn has_room(&self) -> bool {
-        let ring = self.lock();
-        ring.bytes < ring.limits.bytes / 2
+        let mut ring = self.lock();
+        let enough = ring.limits.bytes / 2;
+        if ring.bytes >= enough {
+            // What was taken since the last push is still counted.
+            ring.prune();
+        }
+        ring.room_wanted = ring.bytes >= enough;
+        !ring.room_wanted
     }
 
     /// Waits until a player takes something.
@@ -278,9 +287,11 @@ impl<E: FeedEntry> Cursor<E> {
         let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
         player.at = at;
         if !into.is_empty() {
-            ring.prune();
-            drop(ring);
-            self.feed.taken.notify_one();
+            // Only for who waits for room: with a thousand players, each of their turns would look at all of them.
+            if std::mem::take(&mut ring.room_wanted) {
+                ring.prune();
+                self.feed.taken.notify_one();
+            }
             return Poll::Ready(true);
         }
         if ended && caught_up {
@@ -436,5 +447,22 @@ mod tests {
         assert_eq!(cursor.poll_take(&mut cx, 1, &mut into), Poll::Ready(true));
         into.clear();
         assert_eq!(cursor.poll_take(&mut cx, 1, &mut into), Poll::Ready(false));
+    }
+
+    #[test]
+    fn who_waits_for_room_hears_when_there_is_some_and_never_waits_for_nothing() {
+        let feed = Feed::new(FeedLimits { bytes: 1000, gop_cache: false, ..LIMITS });
+        let mut cursor = feed.join();
+        (0..4).for_each(|at| feed.push(key(at), false));
+        assert!(feed.has_room());
+        feed.push(key(4), false);
+        assert!(!feed.has_room());
+        assert_eq!(take(&mut cursor).len(), 5);
+        let mut taken = std::pin::pin!(feed.taken());
+        assert!(taken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(feed.has_room());
+        (5..10).for_each(|at| feed.push(key(at), false));
+        assert_eq!(take(&mut cursor).len(), 5, "nobody asked for room yet");
+        assert!(feed.has_room(), "all of it was taken, and nothing would come to say so");
     }
 }
