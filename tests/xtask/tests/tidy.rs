@@ -141,8 +141,17 @@ fn links_between_pages_lead_somewhere() {
 }
 
 /// The IDs that `docs/coverage.md` has to speak of: first number and last number of each list.
-const CLAUSES: [(&str, u32, u32); 5] =
-    [("FLV-", 1, 6), ("ERT-", 1, 13), ("TS-", 1, 15), ("HLS-", 1, 6), ("HLS-", 9, 11)];
+const CLAUSES: [(&str, u32, u32); 9] = [
+    ("FLV-", 1, 6),
+    ("RTMP-H", 1, 7),
+    ("RTMP-C", 1, 12),
+    ("RTMP-M", 1, 15),
+    ("RTMP-V", 1, 6),
+    ("ERT-", 1, 13),
+    ("TS-", 1, 15),
+    ("HLS-", 1, 6),
+    ("HLS-", 9, 11),
+];
 
 #[test]
 fn every_test_that_the_coverage_page_names_is_there() {
