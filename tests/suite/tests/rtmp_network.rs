@@ -3,8 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use millstream_core::{BufferBox, Item, Time, TimeDelta};
+use bytes::BytesMut;
+use millstream_core::net::NetStream;
+use millstream_core::{BufferBox, Env, Item, Time, TimeDelta};
 use millstream_graph::load_launch;
+use millstream_rtmp::RtmpUrl;
+use millstream_rtmp::command::{PlayStart, Publish, code};
+use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
+use millstream_rtmp::session::{MediaKind, SessionError};
 use millstream_runtime::{Pipeline, Runtime};
 use millstream_testkit::{MemFs, SimNet, Weather, fixture};
 use millstream_tests::elements::{Collected, registry};
@@ -178,4 +184,118 @@ fn a_target_that_falls_silent_hurts_nobody_and_recovers_at_a_key_frame() {
     };
     // The second connection is put behind the first by the clock, which is a millisecond's matter.
     assert!(late(&bad).abs_diff(late(&good)) <= 1, "{} of {}", late(&bad), late(&good));
+}
+
+/// A client by hand: a session of ours on a stream of the network.
+struct Client {
+    stream: Box<dyn NetStream>,
+    session: ClientSession,
+    env: Env,
+}
+
+impl Client {
+    async fn connect(env: &Env, url: &str, purpose: Purpose) -> Self {
+        let settings = ClientSettings::new(RtmpUrl::parse(url).expect("a URL"), purpose);
+        let stream = env.net.connect(SocketAddr::from(SERVER)).await.expect("somebody listens");
+        let session = ClientSession::new(settings, 1, env.clock.now());
+        Self { stream, session, env: env.clone() }
+    }
+
+    /// The next event; nothing at the end of the connection.
+    async fn next(&mut self) -> Result<Option<ClientEvent>, SessionError> {
+        loop {
+            if let Some(event) = self.session.next_event()? {
+                return Ok(Some(event));
+            }
+            self.send().await;
+            let mut input = BytesMut::with_capacity(1 << 16);
+            if self.stream.read(&mut input).await.expect("it is not broken") == 0 {
+                return Ok(None);
+            }
+            self.session.receive(input.freeze(), self.env.clock.now())?;
+        }
+    }
+
+    async fn send(&mut self) {
+        for bytes in self.session.output() {
+            self.stream.write_all(&bytes).await.expect("it is not broken");
+        }
+    }
+}
+
+#[test]
+fn rtmp_m4_a_second_publication_on_a_connection_is_refused() {
+    let world = World::new(Weather::default());
+    let mut receivers = ["cam", "other"]
+        .map(|name| world.start(&format!("rtmpserversrc listen=10.0.0.1:1935 stream={name} ! collect name=all")));
+    let [_, other] = receivers.each_mut().map(|pipeline| pipeline.handle::<Collected>("all").expect("a collect"));
+    world.pass(TimeDelta::from_millis(1));
+    let env = world.runtime.env().clone();
+    let refused = world.runtime.block_on(async {
+        let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", Purpose::Connect).await;
+        let mut names = ["cam", "other"].into_iter();
+        loop {
+            match client.next().await {
+                Ok(Some(ClientEvent::Connected(_) | ClientEvent::Publishing { .. })) => client.session.create_stream(),
+                Ok(Some(ClientEvent::StreamCreated { stream })) => {
+                    let name = names.next().expect("a third is not asked for");
+                    client.session.publish(stream, Publish { name: name.into(), ..Publish::default() });
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(error) => return Some(error),
+            }
+        }
+    });
+    let Some(SessionError::Refused(status)) = refused else { panic!("{refused:?}") };
+    assert_eq!(status.code, code::PUBLISH_DENIED);
+    assert_eq!(buffers(&other).len(), 1, "nothing but the header of an FLV stream");
+}
+
+#[test]
+fn rtmp_m6_a_player_that_pauses_gets_nothing_and_goes_on_at_a_key_frame() {
+    let world = World::new(Weather::default());
+    let relay = world.start(
+        "rtmpserversrc listen=10.0.0.1:1935 stream=cam eos-on-unpublish=true grace=1s ! \
+         rtmpserversink listen=10.0.0.1:1935 stream=cam",
+    );
+    world.pass(TimeDelta::from_millis(1));
+    let sender = world.start(SEND);
+    let env = world.runtime.env().clone();
+    let times = world.runtime.block_on(async {
+        let play = Purpose::Play { start: PlayStart::Live, duration: None };
+        let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", play).await;
+        let (mut paused, mut resume_at, mut times) = (None, Time::ZERO, Vec::new());
+        loop {
+            let resumes = paused == Some(true) && env.clock.now() >= resume_at;
+            if resumes {
+                client.session.pause(1, false, 0.0);
+                client.send().await;
+                paused = Some(false);
+            }
+            let wait = env.clock.sleep_until(env.clock.now() + TimeDelta::from_millis(100));
+            let Some(event) = sim::race(client.next(), wait).await else { continue };
+            match event.expect("no refusal") {
+                None | Some(ClientEvent::Ended { .. }) => return times,
+                Some(ClientEvent::Media { media, .. }) if media.kind == MediaKind::Video => {
+                    // Frame type 1 is a key frame (FLV 10.1, E.4.3.1); 0 behind it is a sequence header.
+                    let is_key = media.payload.first().is_some_and(|byte| byte >> 4 == 1);
+                    if media.payload.get(1) == Some(&1) {
+                        times.push((media.timestamp, is_key));
+                    }
+                    if media.timestamp >= 3000 && paused.is_none() {
+                        client.session.pause(1, true, 3000.0);
+                        client.send().await;
+                        (paused, resume_at) = (Some(true), env.clock.now() + TimeDelta::from_secs(3));
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    });
+    world.end(sender);
+    world.end(relay);
+    let gap = times.windows(2).find(|pair| pair[1].0 - pair[0].0 > 1000).expect("a pause");
+    assert!(gap[0].0 < 3200 && gap[1].0 >= 5900 && gap[1].1, "{gap:?}");
+    assert!(times.last().is_some_and(|(time, _)| *time > 9800), "it goes on to the end");
 }

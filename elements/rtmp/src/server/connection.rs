@@ -21,8 +21,10 @@ use crate::session::{MediaKind, SessionError};
 
 /// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
 const PUBLISHER_BLOCK: usize = 64 << 10;
-/// From whoever has not said what it wants, or plays.
+/// From whoever has not said what it wants.
 const OTHER_BLOCK: usize = 2 << 10;
+/// From players, which say little more than how much they have got. There may be thousands of them.
+const PLAYER_BLOCK: usize = 128;
 /// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
 const WRITE_BUDGET: usize = 256 << 10;
 /// Slices of one write: what Linux takes.
@@ -75,6 +77,8 @@ struct Playing {
     cursor: Cursor,
     audio: bool,
     video: bool,
+    /// It wants nothing until it says so; what comes meanwhile is not kept, as the stream is live.
+    paused: bool,
 }
 
 /// Why a connection ends.
@@ -251,7 +255,11 @@ impl Connection {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let block = if matches!(self.role, Role::Publishes { .. }) { PUBLISHER_BLOCK } else { OTHER_BLOCK };
+        let block = match self.role {
+            Role::Publishes { .. } => PUBLISHER_BLOCK,
+            Role::Plays(_) => PLAYER_BLOCK,
+            Role::None | Role::Waits { .. } => OTHER_BLOCK,
+        };
         // Below a quarter the rest of a block is too small to read into.
         if self.input.capacity() - self.input.len() < block / 4 {
             self.input = BytesMut::with_capacity(block);
@@ -298,10 +306,10 @@ impl Connection {
             ServerEvent::Play { stream, play } => {
                 self.role = Role::Waits { stream, name: StreamName::new(&self.app, play.name.reveal()) };
             }
-            ServerEvent::Media { media, .. } => self.ingest(Content::Media(media)).await,
-            ServerEvent::Data { timestamp, data, .. } => {
+            ServerEvent::Media { stream, media } => self.ingest(stream, Content::Media(media)).await,
+            ServerEvent::Data { stream, timestamp, data } => {
                 if let Some(content) = content_of_data(timestamp, data) {
-                    self.ingest(content).await;
+                    self.ingest(stream, content).await;
                 }
             }
             ServerEvent::Unpublish { stream } => {
@@ -328,7 +336,13 @@ impl Connection {
                 }
             }
             ServerEvent::Seek { stream, .. } => self.session.answer_seek(stream, false),
-            ServerEvent::Pause { stream, pause, .. } => self.session.answer_pause(stream, pause),
+            ServerEvent::Pause { stream, pause, .. } => {
+                if let Role::Plays(playing) = &mut self.role {
+                    playing.paused = pause;
+                    playing.cursor.resume_at_key();
+                }
+                self.session.answer_pause(stream, pause);
+            }
             ServerEvent::StreamLength { request, .. } => self.session.answer_stream_length(request, 0.0),
             ServerEvent::Call { request: Some(request), .. } => {
                 let unknown = crate::command::Status::error(code::CALL_FAILED, "There is no such procedure.");
@@ -344,6 +358,10 @@ impl Connection {
 
     async fn publish(&mut self, stream: u32, key: &str) {
         let name = StreamName::new(&self.app, key);
+        if matches!(self.role, Role::Publishes { .. }) {
+            tracing::info!(peer = %self.stream.peer(), stream = %name, "refused: its connection publishes another");
+            return self.session.refuse_publish(stream, code::PUBLISH_DENIED, "One stream a connection.");
+        }
         match self.mounts.publish(&name) {
             Ok(mut publication) => {
                 tracing::info!(peer = %self.stream.peer(), stream = %name, "publishes");
@@ -363,8 +381,10 @@ impl Connection {
     }
 
     /// Media that comes ahead of the answer, or of a publisher that was refused, has nowhere to go.
-    async fn ingest(&mut self, content: Content) {
-        if let Role::Publishes { publication, .. } = &mut self.role {
+    async fn ingest(&mut self, stream: u32, content: Content) {
+        if let Role::Publishes { stream: published, publication } = &mut self.role
+            && *published == stream
+        {
             publication.send(Ingest::Content(content)).await;
         }
     }
@@ -373,9 +393,10 @@ impl Connection {
         let Role::Waits { stream, name } = &self.role else { return };
         tracing::info!(peer = %self.stream.peer(), stream = %name, "plays");
         let stream = *stream;
+        self.input = BytesMut::new();
         self.session.accept_play(stream, false);
         let cursor = feed.join();
-        self.role = Role::Plays(Box::new(Playing { stream, cursor, audio: true, video: true }));
+        self.role = Role::Plays(Box::new(Playing { stream, cursor, audio: true, video: true, paused: false }));
     }
 
     /// Queues what was taken from the stream, or its end.
@@ -383,6 +404,7 @@ impl Connection {
         let Role::Plays(playing) = &mut self.role else { return };
         for entry in self.taken.drain(..) {
             let wanted = match &entry.content {
+                Content::Media(_) if playing.paused => false,
                 Content::Media(media) if media.kind == MediaKind::Audio => playing.audio,
                 Content::Media(_) => playing.video,
                 Content::Data(..) => true,
