@@ -8,7 +8,7 @@ use millstream_core::net::NetStream;
 use millstream_core::{BufferBox, Env, Item, Time, TimeDelta};
 use millstream_graph::load_launch;
 use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::command::{PlayStart, Publish, code};
+use millstream_rtmp::command::{PlayStart, Publish, PublishType, code};
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
 use millstream_rtmp::session::{MediaKind, SessionError};
 use millstream_runtime::{Pipeline, Runtime};
@@ -298,4 +298,67 @@ fn rtmp_m6_a_player_that_pauses_gets_nothing_and_goes_on_at_a_key_frame() {
     let gap = times.windows(2).find(|pair| pair[1].0 - pair[0].0 > 1000).expect("a pause");
     assert!(gap[0].0 < 3200 && gap[1].0 >= 5900 && gap[1].1, "{gap:?}");
     assert!(times.last().is_some_and(|(time, _)| *time > 9800), "it goes on to the end");
+}
+
+#[test]
+fn rtmp_h6_a_publisher_that_falls_silent_frees_its_name() {
+    let world = World::new(Weather::default());
+    let _receiver = world.start("rtmpserversrc listen=10.0.0.1:1935 stream=cam ! collect name=all");
+    world.pass(TimeDelta::from_millis(1));
+    let env = world.runtime.env().clone();
+    let publish = || {
+        world.runtime.block_on(async {
+            let live = Purpose::Publish(PublishType::Live);
+            let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", live).await;
+            loop {
+                match client.next().await {
+                    Ok(Some(ClientEvent::Publishing { .. })) => return Some(client),
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return None,
+                }
+            }
+        })
+    };
+    let silent = publish();
+    assert!(silent.is_some());
+    world.pass(TimeDelta::from_secs(29));
+    assert!(publish().is_none(), "it may only have paused");
+    world.pass(TimeDelta::from_secs(2));
+    assert!(publish().is_some());
+    drop(silent);
+}
+
+#[test]
+fn rtmp_h6_a_thousand_silent_sockets_do_not_disturb_a_stream_and_are_closed() {
+    let world = World::new(Weather::default());
+    let mut receiver = world.start(RECEIVE);
+    let video = receiver.handle::<Collected>("video").expect("a collect");
+    world.pass(TimeDelta::from_millis(1));
+    let net = world.runtime.env().net.clone();
+    let mut sockets: Vec<Box<dyn NetStream>> = world.runtime.block_on(async {
+        let mut sockets = Vec::new();
+        for at in 0..1000 {
+            let mut socket = net.connect(SocketAddr::from(SERVER)).await.expect("somebody listens");
+            // Some say nothing at all, some begin a handshake.
+            let _ = socket.write_all(&[3, 0, 0, 0][..at % 4]).await;
+            sockets.push(socket);
+        }
+        sockets
+    });
+    world.end(world.start(SEND));
+    // The server is still there: it waits for the publisher to come back.
+    let clock = world.runtime.env().clock.clone();
+    let ends = world.runtime.block_on(async {
+        let mut ends = 0;
+        for socket in &mut sockets {
+            let patience = clock.sleep_until(clock.now() + TimeDelta::from_millis(1));
+            let mut input = BytesMut::new();
+            let read = sim::race(socket.read(&mut input), patience).await;
+            ends += usize::from(matches!(read, Some(Ok(0))));
+        }
+        ends
+    });
+    assert_eq!(ends, 1000);
+    world.end(receiver);
+    assert_eq!(buffers(&video).len(), CLIP.0);
 }

@@ -144,6 +144,8 @@ impl Connection {
             Ok(()) => End::Done,
             Err(end) => end,
         };
+        // The name is free, and nothing waits for this player, however long the goodbye takes.
+        self.role = Role::None;
         match end {
             End::Done => tracing::debug!(%peer, "left"),
             End::Io(error) => tracing::debug!(%peer, %error, "lost"),
