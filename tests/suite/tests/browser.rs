@@ -74,8 +74,8 @@ const SHOWS: [Show; 15] = [
 /// Largest difference of durations, in seconds: sound ends some frames before or after the picture.
 const SKEW: f64 = 0.1;
 
-/// Pictures that may be decoded twice, as hls.js seeks to the first one.
-const TWICE: u64 = 8;
+/// Pictures that may be decoded twice: hls.js seeks to the first one after it began to play, later on a busy machine. A segment's.
+const TWICE: u64 = 60;
 
 /// What says nothing about the presentation. hls.js leaps over the time before the first picture, where sound begins earlier (it does so with
 /// the HLS of ffmpeg, too), and a busy machine makes it stall for a moment.
