@@ -92,24 +92,33 @@ pub(crate) struct Outside<'a> {
 pub(crate) fn plan(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>) -> Result<Plan> {
     let env = outside.env;
     let order = topological(graph)?;
+    let live = live(graph, &order);
     let mut handles = HashMap::new();
     let mut elements = Vec::with_capacity(graph.nodes.len());
-    for node in 0..graph.nodes.len() {
-        elements.push(Some(build(graph, node, env, entry == Some(node), &mut handles)?));
+    for (node, live) in live.iter().enumerate() {
+        elements.push(Some(build(graph, node, env, Fed { entry: entry == Some(node), live: *live }, &mut handles)?));
     }
     let specs = assign(graph, &order, &elements);
     let places = places_of(&specs, graph.nodes.len());
-    let Branches { leaky, isolated } = branches(graph, &order)?;
+    let Branches { leaky, isolated } = branches(graph, &order, &live)?;
     let sinks = (0..graph.nodes.len()).filter(|n| graph.links_out_of(*n).next().is_none()).count();
     outside.failures.add_sinks(sinks);
     Assembly { graph, outside, entry, elements, specs, places, leaky, isolated, handles }.assemble(&order)
+}
+
+/// Where the input of a node comes from.
+struct Fed {
+    /// From outside the graph, by its only sink pad.
+    entry: bool,
+    /// From a live source.
+    live: bool,
 }
 
 fn build(
     graph: &Graph,
     node: usize,
     env: &Env,
-    is_entry: bool,
+    fed: Fed,
     handles: &mut HashMap<Arc<str>, Box<dyn Any + Send + Sync>>,
 ) -> Result<Element> {
     let spec = &graph.nodes[node];
@@ -120,13 +129,13 @@ fn build(
         random_write: link.is_some_and(|l| can_rewrite(graph, l)),
     };
     let mut sinks: Vec<_> = graph.links_into(node).enumerate().map(|(i, l)| pad(i, &l.to.pad, Some(l))).collect();
-    if is_entry {
+    if fed.entry {
         let name = spec.factory.templates(Direction::Sink).next().map_or("sink", |t| t.name);
         sinks.push(pad(sinks.len(), name, None));
     }
     let srcs = graph.links_out_of(node).enumerate().map(|(i, l)| pad(i, &l.from.pad, Some(l))).collect();
     let mut cx = BuildCx::new(&spec.name, env.clone(), sinks, srcs);
-    cx.live = is_live(graph, node);
+    cx.live = fed.live;
     let settings = spec.settings.make().map_err(|e| e.in_element(&cx.name))?;
     let element = spec.factory.build(settings, &cx)?;
     if let Some(handle) = cx.take_handle() {
@@ -135,11 +144,15 @@ fn build(
     Ok(element)
 }
 
-/// True for a live source, and for what is fed by one.
-fn is_live(graph: &Graph, node: usize) -> bool {
-    let spec = &graph.nodes[node];
-    spec.settings.make().is_ok_and(|s| spec.factory.is_live(&*s))
-        || graph.links_into(node).any(|l| is_live(graph, l.from.node))
+/// Which nodes are live sources, or fed by one.
+fn live(graph: &Graph, order: &[usize]) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes.len()];
+    for &node in order {
+        let spec = &graph.nodes[node];
+        live[node] = spec.settings.make().is_ok_and(|s| spec.factory.is_live(&*s))
+            || graph.links_into(node).any(|l| live[l.from.node]);
+    }
+    live
 }
 
 /// True when the sink at the far end of a link can rewrite what came before.
@@ -216,14 +229,11 @@ struct Branches {
     isolated: Vec<bool>,
 }
 
-fn branches(graph: &Graph, order: &[usize]) -> Result<Branches> {
-    let mut live = vec![false; graph.nodes.len()];
+fn branches(graph: &Graph, order: &[usize], live: &[bool]) -> Result<Branches> {
     let mut behind_fan_out = vec![false; graph.nodes.len()];
     let mut isolated = vec![false; graph.nodes.len()];
     for &node in order {
         let spec = &graph.nodes[node];
-        live[node] = spec.settings.make().is_ok_and(|s| spec.factory.is_live(&*s))
-            || graph.links_into(node).any(|l| live[l.from.node]);
         behind_fan_out[node] = graph.links_into(node).any(|l| {
             let fans_out = graph.nodes[l.from.node].factory.passthrough && graph.links_out_of(l.from.node).count() > 1;
             fans_out || behind_fan_out[l.from.node]
@@ -238,7 +248,7 @@ fn branches(graph: &Graph, order: &[usize]) -> Result<Branches> {
             }
         };
     }
-    let leaky = live.into_iter().zip(behind_fan_out).map(|(live, behind)| live && behind).collect();
+    let leaky = live.iter().zip(behind_fan_out).map(|(live, behind)| *live && behind).collect();
     Ok(Branches { leaky, isolated })
 }
 

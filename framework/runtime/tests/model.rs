@@ -58,6 +58,23 @@ fn a_diamond_delivers_all_and_ends_once() {
     }
 }
 
+/// There are 2^40 ways through it, which planning must not take. It is not run: every item would come out as often.
+#[test]
+fn many_diamonds_in_a_row_are_planned_at_once() {
+    let log = Log::default();
+    let mut b = Build::default();
+    let mut last = b.add("src", counter(0));
+    for at in 0..40 {
+        let [tee, left, right] = ["tee", "left", "right"].map(|name| b.add(&format!("{name}{at}"), pass()));
+        let mux = b.add(&format!("mux{at}"), mux());
+        b.link(last, tee).link(tee, left).link(tee, right).link(left, mux).link(right, mux);
+        last = mux;
+    }
+    let sink = b.add("sink", collector(&log));
+    b.link(last, sink);
+    assert!(simulation(1).start(&b.graph).is_ok());
+}
+
 /// An encoder that needs `ahead` buffers before the first comes out.
 fn look_ahead(ahead: usize) -> Shape {
     transform(move || {
