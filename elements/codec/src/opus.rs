@@ -198,7 +198,8 @@ fn explicit_head(reader: &mut BitReader<'_>) -> Result<OpusHead, CodecError> {
         _ => {}
     }
     // Each field has as many bits as its largest value needs.
-    let streams = 1 + reader.u8(bits_below(channels.into()))?;
+    let streams = reader.u8(bits_below(channels.into()))?.checked_add(1);
+    let streams = streams.ok_or_else(|| reader.invalid("at most 255 streams (RFC 7845, section 5.1.1)"))?;
     let coupled = reader.u8(bits_below(u16::from(streams) + 1))?;
     let width = bits_below(u16::from(streams) + u16::from(coupled) + 1);
     let silence = u16::from(streams) + u16::from(coupled);

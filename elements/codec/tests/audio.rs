@@ -180,6 +180,13 @@ fn flac_stream_info_round_trips() {
     assert_eq!((StreamInfo::parse(&body).unwrap(), StreamInfo::parse(&file).unwrap()), (info, info));
 }
 
+#[test]
+fn opus_descriptor_of_256_streams_is_refused() {
+    // channel_config_code 0x81, 255 channels, family 255, and the largest stream_count_minus1 eight bits can say.
+    let error = opus::head_from_ts_descriptor(&[0x81, 255, 255, 255, 0, 0]).unwrap_err();
+    assert!(error.to_string().contains("at most 255 streams"), "{error}");
+}
+
 fn everything(data: &[u8]) {
     let _ = MpegAudioHeader::parse(data).map(|header| (header.frame_bytes(), header.samples()));
     let _ = Ac3Header::parse(data).map(|header| (header.specific_box(), header.bit_rate(), header.channels()));
