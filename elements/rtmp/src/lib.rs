@@ -34,6 +34,7 @@ pub mod serversink;
 pub mod serversrc;
 pub mod session;
 pub mod sink;
+mod socket;
 pub mod src;
 mod timeline;
 mod url;

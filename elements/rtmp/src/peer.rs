@@ -1,31 +1,23 @@
 //! A client's connection: a session and its socket.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
-use millstream_core::env::BoxFuture;
-use millstream_core::net::NetStream;
-use millstream_core::{Env, Error, ErrorKind, Time, TimeDelta};
-use smallvec::SmallVec;
+use bytes::Bytes;
+use millstream_core::{Env, Error, ErrorKind, TimeDelta};
 
 use crate::server::feed::{Content, Cursor, Entry};
 use crate::session::SessionError;
 use crate::session::client::{ClientEvent, ClientSession, ClientSettings};
+use crate::socket::Socket;
 use crate::{RtmpUrl, Scheme};
 
 /// Bytes read at a time: some frames, so that most messages lie whole in one block.
 const BLOCK: usize = 64 << 10;
 /// Bytes of a stream that are handed to the socket at a time.
 const WRITE_BUDGET: usize = 256 << 10;
-/// Slices of one write: what Linux takes.
-const MAX_SLICES: usize = 64;
-
-/// How long a server may take to read to the end and close.
-const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
 
 /// Why a connection could not be made, or did not last.
 #[derive(Debug)]
@@ -94,15 +86,9 @@ pub(crate) enum Turn {
 
 /// A connection.
 pub(crate) struct Peer {
-    stream: Box<dyn NetStream>,
+    socket: Socket,
     session: ClientSession,
-    env: Env,
-    input: BytesMut,
-    output: VecDeque<Bytes>,
     taken: Vec<Arc<Entry>>,
-    timer: Option<(Time, BoxFuture<'static, ()>)>,
-    /// When the server last took something, or there was nothing to take.
-    moved: Time,
     patience: TimeDelta,
     /// The message stream that is published.
     publishing: Option<u32>,
@@ -110,7 +96,7 @@ pub(crate) struct Peer {
 
 /// What a poll of the socket brought.
 enum Step {
-    Received,
+    Received(Bytes),
     Sent,
     Taken(bool),
     Timer,
@@ -130,16 +116,10 @@ impl Peer {
                 return Err(Failure::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")));
             }
         };
-        let now = env.clock.now();
         Ok(Self {
-            stream,
-            session: ClientSession::new(settings, env.random(), now),
-            env: env.clone(),
-            input: BytesMut::new(),
-            output: VecDeque::new(),
+            socket: Socket::new(stream, env.clock.clone()),
+            session: ClientSession::new(settings, env.random(), env.clock.now()),
             taken: Vec::new(),
-            timer: None,
-            moved: now,
             patience,
             publishing: None,
         })
@@ -154,16 +134,13 @@ impl Peer {
                 }
                 return Ok(Turn::Event(Box::new(event)));
             }
-            if self.output.is_empty() {
-                self.output.extend(self.session.output());
+            if self.socket.is_idle() {
+                self.socket.send(self.session.output());
             }
             let step = poll_fn(|cx| self.poll_step(feed.as_deref_mut(), cx)).await?;
             match step {
-                Step::Received => {
-                    let received = self.input.split().freeze();
-                    self.session.receive(received, self.env.clock.now())?;
-                }
-                Step::Sent => self.moved = self.env.clock.now(),
+                Step::Received(received) => self.session.receive(received, self.socket.now())?,
+                Step::Sent => {}
                 Step::Taken(true) => {
                     self.publish();
                     return Ok(Turn::Taken);
@@ -177,94 +154,37 @@ impl Peer {
     /// Says goodbye and sends what is left, within its time.
     pub(crate) async fn close(mut self) -> Result<(), Failure> {
         self.session.close();
-        self.output.extend(self.session.output());
-        while !self.output.is_empty() {
+        self.socket.send(self.session.output());
+        while !self.socket.is_idle() {
             match poll_fn(|cx| self.poll_step(None, cx)).await? {
-                Step::Sent => self.moved = self.env.clock.now(),
-                Step::Received => self.input.clear(),
                 Step::Timer => self.timeout()?,
-                Step::Taken(_) => {}
+                // What the server says now is not heard.
+                Step::Sent | Step::Received(_) | Step::Taken(_) => {}
             }
         }
-        self.stream.shutdown().await?;
-        // What the server still sends must not meet a closed socket, which would take away what it has not read.
-        let until = self.env.clock.now() + FAREWELL;
-        loop {
-            self.input.clear();
-            tokio::select! {
-                biased;
-                received = self.stream.read(&mut self.input) => if !received.is_ok_and(|len| len > 0) { return Ok(()) },
-                () = self.env.clock.sleep_until(until) => return Ok(()),
-            }
-        }
+        Ok(self.socket.farewell().await?)
     }
 
     fn poll_step(&mut self, feed: Option<&mut Cursor>, cx: &mut Context<'_>) -> Poll<Result<Step, Failure>> {
-        if !self.output.is_empty() {
-            if let Poll::Ready(sent) = self.poll_send(cx) {
+        if !self.socket.is_idle() {
+            if let Poll::Ready(sent) = self.socket.poll_send(cx) {
                 return Poll::Ready(sent.map(|()| Step::Sent).map_err(Failure::Io));
             }
-        } else {
-            self.moved = self.env.clock.now();
-            if let (Some(cursor), Some(_)) = (feed, self.publishing)
-                && let Poll::Ready(more) = cursor.poll_take(cx, WRITE_BUDGET, &mut self.taken)
-            {
-                return Poll::Ready(Ok(Step::Taken(more)));
-            }
+        } else if let (Some(cursor), Some(_)) = (feed, self.publishing)
+            && let Poll::Ready(more) = cursor.poll_take(cx, WRITE_BUDGET, &mut self.taken)
+        {
+            return Poll::Ready(Ok(Step::Taken(more)));
         }
-        if self.input.capacity() - self.input.len() < BLOCK / 4 {
-            self.input = BytesMut::with_capacity(BLOCK);
+        if let Poll::Ready(received) = self.socket.poll_receive(cx, BLOCK) {
+            return Poll::Ready(received?.map(Step::Received).ok_or(Failure::Closed));
         }
-        if let Poll::Ready(received) = self.stream.poll_read(cx, &mut self.input) {
-            return Poll::Ready(match received? {
-                0 => Err(Failure::Closed),
-                _ => Ok(Step::Received),
-            });
-        }
-        self.poll_timer(cx).map(|()| Ok(Step::Timer))
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let slices: SmallVec<[IoSlice<'_>; MAX_SLICES]> =
-            self.output.iter().take(MAX_SLICES).map(|bytes| IoSlice::new(bytes)).collect();
-        let sent = self.stream.poll_write(cx, &slices);
-        drop(slices);
-        sent.map(|sent| match sent? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            mut sent => {
-                while let Some(front) = self.output.front_mut() {
-                    if sent < front.len() {
-                        front.advance(sent);
-                        break;
-                    }
-                    sent -= front.len();
-                    self.output.pop_front();
-                }
-                Ok(())
-            }
-        })
-    }
-
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let stalled = (!self.output.is_empty()).then(|| self.moved + self.patience);
-        let Some(at) = [self.session.deadline(), stalled].into_iter().flatten().min() else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        if self.timer.as_ref().map(|(at, _)| *at) != Some(at) {
-            self.timer = Some((at, self.env.clock.sleep_until(at)));
-        }
-        let Some((_, sleep)) = &mut self.timer else { return Poll::Pending };
-        let slept = sleep.as_mut().poll(cx);
-        if slept.is_ready() {
-            self.timer = None;
-        }
-        slept
+        let deadline = [self.session.deadline(), self.socket.stalled_at(self.patience)].into_iter().flatten().min();
+        self.socket.poll_timer(cx, deadline).map(|()| Ok(Step::Timer))
     }
 
     fn timeout(&mut self) -> Result<(), Failure> {
-        let now = self.env.clock.now();
-        if !self.output.is_empty() && self.moved + self.patience <= now {
+        let now = self.socket.now();
+        if self.socket.stalled_at(self.patience).is_some_and(|at| at <= now) {
             return Err(Failure::Stalled(self.patience));
         }
         Ok(self.session.handle_timeout(now)?)
@@ -282,7 +202,7 @@ impl Peer {
                 Content::Data(timestamp, body) => self.session.send_data(stream, *timestamp, body.clone()),
             }
         }
-        self.output.extend(self.session.output());
+        self.socket.send(self.session.output());
     }
 }
 

@@ -8,9 +8,9 @@ use millstream_core::net::NetStream;
 use millstream_core::{BufferBox, Env, Item, Time, TimeDelta};
 use millstream_graph::load_launch;
 use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::command::{PlayStart, Publish, PublishType, code};
+use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType, code};
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
-use millstream_rtmp::session::{MediaKind, SessionError};
+use millstream_rtmp::session::{Media, MediaKind, SessionError};
 use millstream_runtime::{Pipeline, Runtime};
 use millstream_testkit::{MemFs, SimNet, Weather, fixture};
 use millstream_tests::elements::{Collected, registry};
@@ -224,32 +224,64 @@ impl Client {
 }
 
 #[test]
-fn rtmp_m4_a_second_publication_on_a_connection_is_refused() {
+fn rtmp_m4_one_connection_publishes_and_plays_on_several_streams() {
     let world = World::new(Weather::default());
-    let mut receivers = ["cam", "other"]
-        .map(|name| world.start(&format!("rtmpserversrc listen=10.0.0.1:1935 stream={name} ! collect name=all")));
-    let [_, other] = receivers.each_mut().map(|pipeline| pipeline.handle::<Collected>("all").expect("a collect"));
+    let _relay =
+        world.start("rtmpserversrc listen=10.0.0.1:1935 stream=cam ! rtmpserversink listen=10.0.0.1:1935 stream=cam");
+    let mut receiver = world.start("rtmpserversrc listen=10.0.0.1:1935 stream=other ! collect name=all");
+    let other = receiver.handle::<Collected>("all").expect("a collect");
     world.pass(TimeDelta::from_millis(1));
     let env = world.runtime.env().clone();
-    let refused = world.runtime.block_on(async {
+    let picture = |timestamp, kind| Media { kind, timestamp, payload: vec![0x17, 1, 0, 0, 0, 7].into() };
+    let (played, refused) = world.runtime.block_on(async {
         let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", Purpose::Connect).await;
-        let mut names = ["cam", "other"].into_iter();
+        let (mut streams, mut played, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         loop {
-            match client.next().await {
-                Ok(Some(ClientEvent::Connected(_) | ClientEvent::Publishing { .. })) => client.session.create_stream(),
-                Ok(Some(ClientEvent::StreamCreated { stream })) => {
-                    let name = names.next().expect("a third is not asked for");
-                    client.session.publish(stream, Publish { name: name.into(), ..Publish::default() });
+            let event = match client.next().await {
+                Ok(event) => event.expect("the server stays"),
+                Err(SessionError::Refused(status)) => {
+                    refused.push(status.code);
+                    client.session.send_media(streams[3], &picture(90, MediaKind::Video));
+                    client.session.send_media(streams[0], &picture(120, MediaKind::Video));
+                    continue;
                 }
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
-                Err(error) => return Some(error),
+                Err(error) => panic!("{error}"),
+            };
+            match event {
+                ClientEvent::Connected(_) => client.session.create_stream(),
+                ClientEvent::StreamCreated { stream } => {
+                    streams.push(stream);
+                    let publish = |name: &str| Publish { name: name.into(), ..Publish::default() };
+                    match streams.len() {
+                        1 => client.session.publish(stream, publish("cam")),
+                        2 => client.session.publish(stream, publish("other")),
+                        3 => client.session.play(stream, Play::new("cam")),
+                        // Refused, which ends none of the others.
+                        _ => client.session.publish(stream, publish("nobody-takes-this")),
+                    }
+                }
+                ClientEvent::Publishing { .. } => client.session.create_stream(),
+                ClientEvent::Playing { .. } => {
+                    client.session.create_stream();
+                    client.session.send_media(streams[0], &picture(40, MediaKind::Video));
+                    client.session.send_media(streams[1], &picture(80, MediaKind::Video));
+                }
+                ClientEvent::Media { stream, media } => {
+                    played.push((stream, media.timestamp));
+                    if !refused.is_empty() && media.timestamp == 120 {
+                        assert_eq!(streams, [1, 3, 4, 5]);
+                        return (played, refused);
+                    }
+                }
+                _ => {}
             }
         }
     });
-    let Some(SessionError::Refused(status)) = refused else { panic!("{refused:?}") };
-    assert_eq!(status.code, code::PUBLISH_DENIED);
-    assert_eq!(buffers(&other).len(), 1, "nothing but the header of an FLV stream");
+    assert_eq!(played, [(4, 40), (4, 120)]);
+    assert_eq!(refused, [code::PUBLISH_DENIED]);
+    // Behind the header of an FLV stream.
+    let times: Vec<_> = buffers(&other).iter().skip(1).filter_map(|buffer| buffer.pts).collect();
+    assert_eq!(times, [Time::from_millis(80)]);
 }
 
 #[test]

@@ -5,13 +5,15 @@
 //! | `mounts` | streams by name: who takes one in, who hands it out |
 //! | `feed` | what players of a stream share: messages that were chunked once |
 //! | `accept` | a listener, and a task for each connection |
-//! | `connection` | one client: its session, its socket, what it publishes or plays |
+//! | `admission` | whether a client may publish or play |
+//! | `connection` | one client: its session, its socket, what its message streams publish and play |
 //! | `tags` | FLV tags on a pad and messages of a session |
 //!
 //! A listener belongs to a runtime and an address. It is there as long as an element is mounted on it; any number of elements and
 //! pipelines share it.
 
 mod accept;
+mod admission;
 mod connection;
 pub(crate) mod feed;
 pub(crate) mod mounts;

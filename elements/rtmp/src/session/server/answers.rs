@@ -59,13 +59,19 @@ impl ServerSession {
         self.notify(stream, &Status::new(code::PUBLISH_START, "Publishing."));
     }
 
-    /// Refuses `publish`, with [`code::PUBLISH_BAD_NAME`] for a name that is taken or [`code::PUBLISH_DENIED`]. The connection closes:
-    /// encoders that were refused send on regardless.
+    /// Refuses `publish`, with [`code::PUBLISH_BAD_NAME`] for a name that is taken or [`code::PUBLISH_DENIED`]. The connection closes,
+    /// unless it publishes or plays on other streams: encoders that were refused send on regardless.
     pub fn refuse_publish(&mut self, stream: u32, code: &str, description: &str) {
+        self.end_publish(stream, code, description);
+        self.closing |= self.streams.all_idle();
+    }
+
+    /// Takes from the client the right to publish on a stream, and says why. What it still sends there is ignored.
+    pub fn end_publish(&mut self, stream: u32, code: &str, description: &str) {
         if let Some(role @ Role::Publish { .. }) = self.streams.role(stream) {
             *role = Role::Idle;
             self.notify(stream, &Status::error(code, description));
-            self.closing = true;
+            self.wait_for_role();
         }
     }
 

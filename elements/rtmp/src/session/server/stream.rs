@@ -69,7 +69,7 @@ impl Streams {
     }
 
     /// The publishing stream that a message on stream `id` belongs to: that one, or else the only one there is, as some encoders
-    /// send on stream 0.
+    /// send on stream 0 or one that they made up.
     pub(super) fn publishing(&self, id: u32) -> Option<u32> {
         self.only(id, |role| matches!(role, Role::Publish { .. }))
     }
@@ -86,8 +86,9 @@ impl Streams {
     }
 
     fn only(&self, id: u32, fits: fn(&Role) -> bool) -> Option<u32> {
-        if self.get(id).is_some_and(|stream| fits(&stream.role)) {
-            return Some(id);
+        // What comes on an idle stream, which was refused or has ended, belongs to no other.
+        if let Some(stream) = self.get(id) {
+            return fits(&stream.role).then_some(id);
         }
         let mut fitting = self.0.iter().filter(|stream| fits(&stream.role)).map(|stream| stream.id);
         fitting.next().filter(|_| fitting.next().is_none())

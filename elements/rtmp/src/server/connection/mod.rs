@@ -1,0 +1,340 @@
+//! One client of a server: its session, its socket, what its message streams publish and play.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `publishing` | a message stream that publishes |
+//! | `playing` | a message stream that plays, or waits for what it is to play |
+//!
+//! A connection with a single player is what there are thousands of. What is rare is boxed.
+
+mod playing;
+mod publishing;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use millstream_core::env::BoxFuture;
+use millstream_core::net::NetStream;
+use millstream_core::{Env, Time, TimeDelta};
+use smallvec::SmallVec;
+
+use self::playing::{Player, Progress};
+use self::publishing::Publisher;
+use super::admission::{Purpose, Request, Verdict, admit};
+use super::feed::{Content, Entry};
+use super::mounts::{Mounts, StreamName};
+use super::tags::content_of_data;
+use crate::Secret;
+use crate::command::{Status, code};
+use crate::session::SessionError;
+use crate::session::server::{ServerEvent, ServerSession, ServerSettings};
+use crate::socket::Socket;
+
+/// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
+const PUBLISHER_BLOCK: usize = 64 << 10;
+/// From whoever has not said what it wants.
+const OTHER_BLOCK: usize = 2 << 10;
+/// From players, which say little more than how much they have got. There may be thousands of them.
+const PLAYER_BLOCK: usize = 128;
+
+/// How long a client may take no byte before it is given up: a minute of a stalled network is not yet its end.
+const STALLED: TimeDelta = TimeDelta::from_secs(60);
+
+/// How long a publisher may send nothing: more than any pause of an encoder. Then its stream is free for another.
+const SILENT: TimeDelta = TimeDelta::from_secs(30);
+
+/// A connection.
+pub(super) struct Connection {
+    socket: Socket,
+    session: ServerSession,
+    mounts: Arc<Mounts>,
+    env: Env,
+    /// Application, and its query.
+    app: (String, Secret),
+    /// Message streams that do something. Most connections have one.
+    streams: SmallVec<[Stream; 1]>,
+    /// Whose turn to play it is next.
+    turn: usize,
+    /// Who waits for an answer; nothing more is heard until it is there.
+    asking: Option<Box<Asking>>,
+    taken: Vec<Arc<Entry>>,
+    /// When something last came.
+    heard: Time,
+    /// What it came for is over: it is told, and that is all.
+    leaving: bool,
+}
+
+/// What a message stream does.
+struct Stream {
+    id: u32,
+    role: Role,
+}
+
+enum Role {
+    Publishes(Box<Publisher>),
+    Plays(Box<Player>),
+}
+
+/// A client that asked whether it may.
+struct Asking {
+    stream: u32,
+    name: Secret,
+    purpose: Purpose,
+    verdict: BoxFuture<'static, Verdict>,
+}
+
+/// Why a connection ends.
+enum End {
+    /// It was to.
+    Done,
+    Io(io::Error),
+    Session(SessionError),
+    Stalled,
+    Silent,
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<SessionError> for End {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+/// What woke a connection.
+enum Turn {
+    /// Bytes, or nothing at the end.
+    Received(Option<Bytes>),
+    Sent,
+    /// The player at this place goes on.
+    Plays(usize, Progress),
+    Answered(Verdict),
+    Timer,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Box<dyn NetStream>, mounts: Arc<Mounts>, env: Env) -> Self {
+        let now = env.clock.now();
+        Self {
+            socket: Socket::new(stream, env.clock.clone()),
+            session: ServerSession::new(ServerSettings::default(), env.random(), now),
+            mounts,
+            env,
+            app: Default::default(),
+            streams: SmallVec::new(),
+            turn: 0,
+            asking: None,
+            taken: Vec::new(),
+            heard: now,
+            leaving: false,
+        }
+    }
+
+    /// Serves the client until it leaves or has to.
+    pub(super) async fn run(mut self) {
+        let peer = self.socket.peer();
+        tracing::debug!(%peer, "connected");
+        let end = match self.serve().await {
+            Ok(()) => End::Done,
+            Err(end) => end,
+        };
+        // The names are free, and nothing waits for these players, however long the goodbye takes.
+        self.streams.clear();
+        match end {
+            End::Done => tracing::debug!(%peer, "left"),
+            End::Io(error) => tracing::debug!(%peer, %error, "lost"),
+            End::Session(error) => tracing::info!(%peer, %error, "closed: it did not keep to the protocol"),
+            End::Stalled => tracing::info!(%peer, "closed: it took nothing for {} s", STALLED.to_std().as_secs()),
+            End::Silent => tracing::info!(%peer, "closed: it sent nothing for {} s", SILENT.to_std().as_secs()),
+        }
+        if let Err(error) = self.socket.farewell().await {
+            tracing::debug!(%peer, %error, "lost while leaving");
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), End> {
+        loop {
+            while self.asking.is_none()
+                && let Some(event) = self.session.next_event()?
+            {
+                self.event(event).await;
+            }
+            self.end_lost_publications();
+            self.socket.send(self.session.output());
+            if (self.leaving || self.session.is_closing()) && self.socket.is_idle() {
+                return Ok(());
+            }
+            match poll_fn(|cx| self.poll_turn(cx)).await? {
+                Turn::Received(None) => return Ok(()),
+                Turn::Received(Some(bytes)) => {
+                    self.heard = self.env.clock.now();
+                    self.session.receive(bytes, self.heard)?;
+                }
+                Turn::Sent => {}
+                Turn::Plays(at, progress) => self.play_on(at, progress),
+                Turn::Answered(verdict) => self.answered(verdict).await,
+                Turn::Timer => self.timeout()?,
+            }
+        }
+    }
+
+    /// Waits for whatever comes first. Sending comes before the streams, so that a slow client is given no more.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, End>> {
+        if !self.socket.is_idle() {
+            if let Poll::Ready(sent) = self.socket.poll_send(cx) {
+                return Poll::Ready(sent.map(|()| Turn::Sent).map_err(End::Io));
+            }
+        } else if let Poll::Ready(turn) = self.poll_players(cx) {
+            return Poll::Ready(Ok(turn));
+        }
+        if let Some(asking) = &mut self.asking {
+            if let Poll::Ready(verdict) = asking.verdict.as_mut().poll(cx) {
+                return Poll::Ready(Ok(Turn::Answered(verdict)));
+            }
+        } else if let Poll::Ready(received) = self.socket.poll_receive(cx, self.block()) {
+            return Poll::Ready(received.map(Turn::Received).map_err(End::Io));
+        }
+        self.socket.poll_timer(cx, self.deadline()).map(|()| Ok(Turn::Timer))
+    }
+
+    /// Who of several players is asked first changes, so that none keeps the others from playing.
+    fn poll_players(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let count = self.streams.len();
+        for at in (0..count).map(|step| (self.turn + step) % count) {
+            if let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get_mut(at)
+                && let Poll::Ready(progress) = player.poll(cx, &self.mounts, &mut self.taken)
+            {
+                self.turn = at + 1;
+                return Poll::Ready(Turn::Plays(at, progress));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn block(&self) -> usize {
+        match &self.streams[..] {
+            [] => OTHER_BLOCK,
+            streams if streams.iter().any(|stream| matches!(stream.role, Role::Publishes(_))) => PUBLISHER_BLOCK,
+            _ => PLAYER_BLOCK,
+        }
+    }
+
+    fn silent_at(&self) -> Option<Time> {
+        let publishes = self.streams.iter().any(|stream| matches!(stream.role, Role::Publishes(_)));
+        (publishes && self.asking.is_none()).then(|| self.heard + SILENT)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let deadlines = [self.session.deadline(), self.socket.stalled_at(STALLED), self.silent_at()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn timeout(&mut self) -> Result<(), End> {
+        let now = self.env.clock.now();
+        let is_over = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        if is_over(self.socket.stalled_at(STALLED)) {
+            return Err(End::Stalled);
+        }
+        if is_over(self.silent_at()) {
+            return Err(End::Silent);
+        }
+        Ok(self.session.handle_timeout(now)?)
+    }
+
+    async fn event(&mut self, event: ServerEvent) {
+        match event {
+            ServerEvent::Connect(connect) => {
+                self.app = (connect.app_name().to_owned(), connect.app_query().into());
+                self.session.accept_connect();
+            }
+            ServerEvent::Publish { stream, publish } => {
+                self.ask(stream, publish.name, Purpose::Publish(publish.kind));
+            }
+            ServerEvent::Play { stream, play } => self.ask(stream, play.name, Purpose::Play),
+            ServerEvent::Media { stream, media } => self.ingest(stream, Content::Media(media)).await,
+            ServerEvent::Data { stream, timestamp, data } => {
+                if let Some(content) = content_of_data(timestamp, data) {
+                    self.ingest(stream, content).await;
+                }
+            }
+            ServerEvent::Unpublish { stream } | ServerEvent::Stop { stream } => self.leave(stream),
+            ServerEvent::Receive { stream, audio, video } => {
+                if let Some(player) = self.player(stream) {
+                    player.receive(audio, video);
+                }
+            }
+            ServerEvent::Seek { stream, .. } => self.session.answer_seek(stream, false),
+            ServerEvent::Pause { stream, pause, .. } => {
+                if let Some(player) = self.player(stream) {
+                    player.pause(pause);
+                }
+                self.session.answer_pause(stream, pause);
+            }
+            ServerEvent::StreamLength { request, .. } => self.session.answer_stream_length(request, 0.0),
+            ServerEvent::Call { request: Some(request), .. } => {
+                let unknown = Status::error(code::CALL_FAILED, "There is no such procedure.");
+                self.session.answer_call(request, Err(&unknown));
+            }
+            ServerEvent::Play2 { .. }
+            | ServerEvent::BufferLength { .. }
+            | ServerEvent::Call { .. }
+            | ServerEvent::Answer(_)
+            | ServerEvent::Close => {}
+        }
+    }
+
+    /// Asks whether the client may.
+    fn ask(&mut self, stream: u32, name: Secret, purpose: Purpose) {
+        let (app, app_query) = self.app.clone();
+        let verdict = admit(Request { peer: self.socket.peer(), app, app_query, name: name.clone(), purpose });
+        self.asking = Some(Box::new(Asking { stream, name, purpose, verdict }));
+    }
+
+    async fn answered(&mut self, verdict: Verdict) {
+        let Some(asking) = self.asking.take() else { return };
+        // What it sent meanwhile was not read.
+        self.heard = self.env.clock.now();
+        let Asking { stream, name, purpose, .. } = *asking;
+        let name = StreamName::new(&self.app.0, name.reveal());
+        match (purpose, verdict) {
+            (Purpose::Publish(_), Verdict::Allowed) => self.publish(stream, &name).await,
+            (Purpose::Play, Verdict::Allowed) => self.set_role(stream, Role::Plays(Box::new(Player::new(name)))),
+            (_, Verdict::Denied(reason)) => {
+                tracing::info!(peer = %self.socket.peer(), stream = %name, "denied: {reason}");
+                match purpose {
+                    Purpose::Publish(_) => self.session.refuse_publish(stream, code::PUBLISH_DENIED, reason),
+                    Purpose::Play => self.session.refuse_play(stream, code::PLAY_FAILED, reason),
+                }
+            }
+        }
+    }
+
+    fn set_role(&mut self, stream: u32, role: Role) {
+        self.leave(stream);
+        self.streams.push(Stream { id: stream, role });
+    }
+
+    /// A message stream does nothing any more.
+    fn leave(&mut self, stream: u32) {
+        self.streams.retain(|other| other.id != stream);
+    }
+
+    /// The stream that played this, or published it, was the last with a purpose.
+    fn leave_if_idle(&mut self) {
+        self.leaving |= self.streams.is_empty();
+    }
+
+    fn player(&mut self, stream: u32) -> Option<&mut Player> {
+        self.streams.iter_mut().find(|own| own.id == stream).and_then(|own| match &mut own.role {
+            Role::Plays(player) => Some(&mut **player),
+            Role::Publishes(_) => None,
+        })
+    }
+}
