@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::player::{Entry, FlvRoute};
-use crate::server::{HEALTH, Server, normalise};
+use millstream_server::http::{HEALTH, Server, normalise};
 
 /// How long players may take to be sent the end.
 const FAREWELL: TimeDelta = TimeDelta::from_secs(2);

@@ -9,7 +9,7 @@ use hyper::{Method, Request, Response};
 use millstream_flv::live::{Class, Cursor, Feed, FeedEntry, classify};
 use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
 
-use crate::server::{Body, Connection, Live, Route, Slices};
+use millstream_server::http::{Body, Connection, Live, Route, Slices};
 
 /// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
 const WRITE_BUDGET: usize = 256 << 10;

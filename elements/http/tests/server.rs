@@ -7,8 +7,8 @@ mod common;
 use common::{Client, address, machine};
 use hyper::StatusCode;
 use millstream_core::Time;
-use millstream_http::server::{Server, text};
 use millstream_runtime::Runtime;
+use millstream_server::http::{Server, text};
 use millstream_testkit::SimNet;
 
 /// Runs a conversation with a server that has `hello` at `/a/b`.

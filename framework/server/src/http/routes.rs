@@ -78,7 +78,7 @@ mod tests {
     use hyper::StatusCode;
 
     use super::*;
-    use crate::server::text;
+    use crate::http::text;
 
     #[test]
     fn a_path_is_taken_once_and_free_again() {

@@ -1,0 +1,258 @@
+//! A request to another's server: a callback that is asked, a live stream that is fetched.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, StatusCode, Uri};
+use millstream_core::env::TaskHandle;
+use millstream_core::net::NetStream;
+use millstream_core::{Env, Error, ErrorKind, Result, TimeDelta};
+
+use super::body::Body;
+use super::io::Io;
+
+/// Redirects that are followed: more are a loop.
+const MAX_REDIRECTS: usize = 5;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("millstream/", env!("CARGO_PKG_VERSION")));
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: Method,
+    url: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Request {
+    /// Asks for what is at a URL.
+    ///
+    /// # Errors
+    /// When it is no `http` or `https` URL with a host.
+    pub fn get(url: &str) -> Result<Self> {
+        Ok(Self { method: Method::GET, url: parse(url)?, headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
+    /// Posts a body of a media type to a URL.
+    ///
+    /// # Errors
+    /// As [`Request::get`].
+    pub fn post(url: &str, media_type: &'static str, body: impl Into<Bytes>) -> Result<Self> {
+        let request = Self { method: Method::POST, body: body.into(), ..Self::get(url)? };
+        Ok(request.header(header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
+    }
+
+    /// With a header in addition.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sends it and waits for the head of the answer. A GET follows redirects. How long it may take is for the caller to say, with
+    /// [`within`].
+    ///
+    /// # Errors
+    /// When the server is not reached, is none, or redirects too often.
+    pub async fn send(mut self, env: &Env) -> Result<Response> {
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send_once(env).await?;
+            let Some(to) = response.redirect().filter(|_| self.method == Method::GET) else { return Ok(response) };
+            self.url = relative(&self.url, to)?;
+        }
+        Err(peer(format!("{} redirects more than {MAX_REDIRECTS} times", place(&self.url))))
+    }
+
+    async fn send_once(&self, env: &Env) -> Result<Response> {
+        let stream = connect(env, &self.url).await?;
+        let (mut sender, connection) =
+            http1::handshake(Io::new(stream, env.clone())).await.map_err(|e| self.lost(e))?;
+        // The answer says how its body ended; what the connection says besides concerns nobody.
+        let task = env.tasks.spawn(Box::pin(async move { drop(connection.await) }));
+        let answered = sender.send_request(self.on_wire()?).await.map_err(|e| self.lost(e))?;
+        let (head, body) = answered.into_parts();
+        Ok(Response { status: head.status, headers: head.headers, place: place(&self.url), body, _task: task })
+    }
+
+    /// RFC 9112, 3.2.1: the target is path and query; the host is a header.
+    fn on_wire(&self) -> Result<hyper::Request<Body>> {
+        let mut request = hyper::Request::new(Body::Full(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        let target = self.url.path_and_query().map_or("/", |target| target.as_str());
+        *request.uri_mut() = target.parse().map_err(|_| Error::settings("this URL has no path"))?;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, AGENT);
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if let Some(host) = host_header(&self.url) {
+            headers.insert(header::HOST, host);
+        }
+        headers.extend(self.headers.clone());
+        Ok(request)
+    }
+
+    fn lost(&self, error: hyper::Error) -> Error {
+        peer(format!("{} gave no answer", place(&self.url))).caused_by(error)
+    }
+}
+
+/// What a server answers.
+pub struct Response {
+    status: StatusCode,
+    headers: HeaderMap,
+    place: String,
+    body: Incoming,
+    _task: TaskHandle,
+}
+
+impl Response {
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The next bytes of its body, as they come; nothing at the end.
+    ///
+    /// # Errors
+    /// When the connection is lost ahead of the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await;
+            match frame.transpose().map_err(|e| peer(format!("{} broke off", self.place)).caused_by(e))? {
+                None => return Ok(None),
+                Some(frame) => match frame.into_data() {
+                    Ok(data) if data.has_remaining() => return Ok(Some(data)),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// Those of [`Response::next`], and when it has more than `limit` bytes.
+    pub async fn whole(mut self, limit: usize) -> Result<Bytes> {
+        let mut all = BytesMut::new();
+        while let Some(data) = self.next().await? {
+            if all.len() + data.len() > limit {
+                return Err(Error::limit(format!("{} answers with more than {limit} bytes", self.place)));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    }
+
+    fn redirect(&self) -> Option<&str> {
+        let moved = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        self.headers.get(header::LOCATION).filter(|_| moved)?.to_str().ok()
+    }
+}
+
+/// What a future gives, if it does in time.
+///
+/// # Errors
+/// An error of the peer that says what was not done, when `limit` is over.
+pub async fn within<T>(env: &Env, limit: TimeDelta, doing: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        result = future => result,
+        () = env.clock.sleep_until(env.clock.now() + limit) => Err(peer(format!("{doing} took longer than {limit}"))),
+    }
+}
+
+fn peer(message: String) -> Error {
+    Error::new(ErrorKind::Peer, message)
+}
+
+fn parse(url: &str) -> Result<Uri> {
+    let wrong =
+        |why: &str| Error::settings(format!("this is no URL for HTTP: {why}")).hint("write http://host:port/path");
+    let parsed: Uri = url.parse().map_err(|_| wrong("it does not follow RFC 3986"))?;
+    match parsed.scheme_str() {
+        Some("http" | "https") => {}
+        Some(scheme) => return Err(wrong(&format!("its scheme is `{scheme}`"))),
+        None => return Err(wrong("it has no scheme")),
+    }
+    match parsed.authority() {
+        Some(authority) if authority.as_str().contains('@') => Err(wrong("it has a user and a password")),
+        Some(authority) if !authority.host().is_empty() => Ok(parsed),
+        _ => Err(wrong("it has no host")),
+    }
+}
+
+/// A URL as another one's redirect means it: absolute, or a path at the same host.
+fn relative(base: &Uri, to: &str) -> Result<Uri> {
+    if !to.starts_with('/') || to.starts_with("//") {
+        return parse(to).map_err(|e| peer(format!("{} redirects to what is no URL", place(base))).caused_by(e));
+    }
+    let authority = base.authority().map_or("", |authority| authority.as_str());
+    parse(&format!("{}://{authority}{to}", base.scheme_str().unwrap_or("http")))
+}
+
+/// Host and port, for messages: paths and queries may hold keys.
+fn place(url: &Uri) -> String {
+    url.authority().map_or_else(String::new, |authority| format!("the server at {authority}"))
+}
+
+fn host_header(url: &Uri) -> Option<HeaderValue> {
+    HeaderValue::from_str(url.authority()?.as_str()).ok()
+}
+
+async fn connect(env: &Env, url: &Uri) -> Result<Box<dyn NetStream>> {
+    let secure = url.scheme_str() == Some("https");
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let stream = env.net.connect_host(host, port).await;
+    let stream = stream.map_err(|error| Error::io(format!("cannot reach {}", place(url)), error))?;
+    if secure { secured(env, stream, host).await } else { Ok(stream) }
+}
+
+#[cfg(feature = "tls")]
+async fn secured(env: &Env, stream: Box<dyn NetStream>, host: &str) -> Result<Box<dyn NetStream>> {
+    crate::tls::Roots::public().connect(env, stream, host).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secured(_: &Env, _: Box<dyn NetStream>, _: &str) -> Result<Box<dyn NetStream>> {
+    Err(Error::unsupported("this build has no TLS").hint("build it with the feature `tls`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_are_none_are_refused_with_a_reason() {
+        for (url, why) in [
+            ("/path", "no scheme"),
+            ("host/path", "RFC 3986"),
+            ("rtmp://host/path", "`rtmp`"),
+            ("http://user:secret@host/", "a password"),
+            ("http:///path", "RFC 3986"),
+        ] {
+            let error = Request::get(url).unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains("secret"), "{url}: {error}");
+        }
+        assert!(Request::get("http://[::1]:8080/a?b=c").is_ok());
+    }
+
+    #[test]
+    fn redirects_are_absolute_or_at_the_same_host() {
+        let base = parse("http://a:81/x?y").unwrap();
+        for (to, url) in [("/z?q", Some("http://a:81/z?q")), ("https://b/", Some("https://b/")), ("//c/", None)] {
+            assert_eq!(relative(&base, to).ok().map(|url| url.to_string()).as_deref(), url, "{to}");
+        }
+        assert!(relative(&base, "file:///etc/passwd").is_err());
+    }
+}

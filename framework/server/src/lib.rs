@@ -1,0 +1,14 @@
+//! What elements that serve or call have in common: listeners that they share, HTTP, TLS.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`listen`] | one listener for each address of a runtime, and a task for each connection |
+//! | [`http`] | the HTTP server (RFC 9110, RFC 9112), on whose paths elements mount what they serve, and a client |
+//! | [`tls`] | TLS 1.2 and 1.3 (RFC 5246, RFC 8446) over any stream of the environment |
+//!
+//! Sockets, clock and tasks come from the `Env` of the runtime, so all of it runs on a simulated network too.
+
+pub mod http;
+pub mod listen;
+#[cfg(feature = "tls")]
+pub mod tls;
