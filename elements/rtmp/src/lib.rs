@@ -28,6 +28,7 @@ pub mod command;
 pub mod handshake;
 pub mod message;
 mod peer;
+pub mod recording;
 mod secret;
 mod server;
 pub mod serversink;

@@ -105,7 +105,7 @@ impl Sink for RtmpServerSink {
                 backlog_ms: u32::try_from(Time::from_nanos(settings.backlog.as_nanos()).millis()).unwrap_or(u32::MAX),
                 gop_cache: settings.gop_cache,
             });
-            let lease = server.mounts.hand_out(&name, feed.clone())?;
+            let lease = server.site.mounts.hand_out(&name, feed.clone())?;
             tracing::info!(at = %server.local, stream = %name, "serves players");
             Sender::new(cx, feed, &settings).run().await?;
             drop(lease);

@@ -111,7 +111,7 @@ impl Source for RtmpServerSrc {
                 DuplicatePolicy::Reject => Second::Refused,
                 DuplicatePolicy::TakeOver => Second::TakesOver,
             };
-            let intake = server.mounts.take_in(&name, second)?;
+            let intake = server.site.mounts.take_in(&name, second)?;
             tracing::info!(at = %server.local, stream = %name, "waits for a publisher");
             Receiver::new(self.settings, cx, intake, server).run().await
         })

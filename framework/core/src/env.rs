@@ -5,12 +5,13 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 
 use crate::net::{Net, NoNet};
 use crate::time::Time;
@@ -75,6 +76,10 @@ pub trait Fs: Send + Sync {
         let _ = path;
         false
     }
+    /// The path without symbolic links, `.` and `..`, of what is there.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
     /// The whole of a small text file; refused above `max` bytes.
     fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
         let mut file = self.open(path)?;
@@ -92,6 +97,11 @@ pub trait Fs: Send + Sync {
 pub trait Tasks: Send + Sync {
     /// Starts a task. It is cancelled when the handle goes.
     fn spawn(&self, future: BoxFuture<'static, ()>) -> TaskHandle;
+    /// Does work that waits for files, where it keeps no task waiting: on a thread for such work, or at once in a simulation. See
+    /// [`Env::blocking`].
+    fn block(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
 }
 
 /// Cancels its task when dropped.
@@ -123,6 +133,40 @@ struct NoTasks;
 impl Tasks for NoTasks {
     fn spawn(&self, _: BoxFuture<'static, ()>) -> TaskHandle {
         TaskHandle(None)
+    }
+}
+
+/// What work on another thread has to give.
+struct Pending<T> {
+    value: Option<T>,
+    is_over: bool,
+    waker: Option<Waker>,
+}
+
+impl<T> Default for Pending<T> {
+    fn default() -> Self {
+        Self { value: None, is_over: false, waker: None }
+    }
+}
+
+/// Whoever waits is told also when the work is dropped.
+struct Promise<T>(Arc<Mutex<Pending<T>>>);
+
+impl<T> Promise<T> {
+    fn keep(self, value: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.is_over = true;
+        let waker = pending.waker.take();
+        drop(pending);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
@@ -160,6 +204,25 @@ impl Env {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let one = shared.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         one.clone().downcast().expect("an entry is of the type that it is filed under")
+    }
+
+    /// Does work that waits for files, on a thread where it keeps no task waiting. It is done even if nobody waits for its result.
+    /// Nothing comes of work that panics, or that a runtime that ends has no time for.
+    pub fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> BoxFuture<'static, Option<T>> {
+        let result = Arc::new(Mutex::new(Pending::<T>::default()));
+        let promise = Promise(result.clone());
+        self.tasks.block(Box::new(move || promise.keep(work())));
+        Box::pin(poll_fn(move |cx| {
+            let mut pending = result.lock().unwrap_or_else(PoisonError::into_inner);
+            if pending.is_over {
+                return Poll::Ready(pending.value.take());
+            }
+            pending.waker = Some(cx.waker().clone());
+            Poll::Pending
+        }))
     }
 
     /// The next random number (SplitMix64: for jitter and identifiers, not for keys).

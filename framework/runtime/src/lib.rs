@@ -54,7 +54,7 @@ impl Runtime {
     pub fn new() -> io::Result<Self> {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let seed = clock_seed();
-        let tasks = Arc::new(net::TokioTasks(tokio.handle().clone()));
+        let tasks = Arc::new(net::TokioTasks { handle: tokio.handle().clone(), threads: true });
         let env = Env::new(Arc::new(clock::RealClock::new()), Arc::new(fs::RealFs), seed);
         let env = env.with_net(Arc::new(net::Tcp), tasks);
         Ok(Self { tokio, env, simulated: false, limits: TeardownLimits::default() })
@@ -73,7 +73,7 @@ impl Runtime {
     /// The same with a network to simulate; `make` is given the clock and the seed of the runtime through its `Env`.
     pub fn with_net(self, make: impl FnOnce(&Env) -> Arc<dyn Net>) -> Self {
         let net = make(&self.env);
-        let tasks = Arc::new(net::TokioTasks(self.tokio.handle().clone()));
+        let tasks = Arc::new(net::TokioTasks { handle: self.tokio.handle().clone(), threads: !self.simulated });
         Self { env: self.env.clone().with_net(net, tasks), ..self }
     }
 

@@ -92,18 +92,50 @@ impl NetStream for Stream {
 }
 
 /// Tasks on the workers of tokio.
-pub(crate) struct TokioTasks(pub(crate) tokio::runtime::Handle);
+pub(crate) struct TokioTasks {
+    pub(crate) handle: tokio::runtime::Handle,
+    /// Work that waits for files has threads. Without them it is done at once, and a simulation stays one.
+    pub(crate) threads: bool,
+}
 
 impl Tasks for TokioTasks {
     fn spawn(&self, future: BoxFuture<'static, ()>) -> TaskHandle {
-        let task = self.0.spawn(future);
+        let task = self.handle.spawn(future);
         TaskHandle::new(move || task.abort())
+    }
+
+    fn block(&self, work: Box<dyn FnOnce() + Send>) {
+        match self.threads {
+            true => drop(self.handle.spawn_blocking(work)),
+            false => work(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use millstream_core::Env;
+
     use super::*;
+
+    #[test]
+    fn work_that_waits_has_a_thread_and_whoever_waits_hears_of_its_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for threads in [true, false] {
+            let tasks = TokioTasks { handle: runtime.handle().clone(), threads };
+            let env = Env::new(Arc::new(crate::clock::RealClock::new()), Arc::new(crate::fs::RealFs), 1);
+            let env = env.with_net(Arc::new(Tcp), Arc::new(tasks));
+            let here = std::thread::current().id();
+            let there = runtime.block_on(env.blocking(|| std::thread::current().id()));
+            assert_eq!(there.map(|there| there != here), Some(threads));
+            if threads {
+                let panics = env.blocking(|| std::panic::resume_unwind(Box::new("on purpose")));
+                assert_eq!(runtime.block_on(panics), None::<()>);
+            }
+        }
+    }
 
     fn block_on<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -139,7 +171,7 @@ mod tests {
             let address = listener.local();
             drop(listener);
             assert_eq!(net.connect(address).await.err().unwrap().kind(), io::ErrorKind::ConnectionRefused);
-            let tasks = TokioTasks(tokio::runtime::Handle::current());
+            let tasks = TokioTasks { handle: tokio::runtime::Handle::current(), threads: true };
             let (alive, gone) = tokio::sync::oneshot::channel::<()>();
             let handle = tasks.spawn(Box::pin(async move {
                 let _alive = alive;

@@ -27,9 +27,16 @@ use millstream_server::listen::{Shared, accept};
 use self::connection::Connection;
 use self::mounts::Mounts;
 
-/// A listener and its streams.
-pub(crate) struct Server {
+/// What the connections of a listener are served from.
+#[derive(Default)]
+pub(crate) struct Site {
+    /// Streams by name.
     pub(crate) mounts: Arc<Mounts>,
+}
+
+/// A listener, and what it serves.
+pub(crate) struct Server {
+    pub(crate) site: Arc<Site>,
     /// The address that it really has.
     pub(crate) local: SocketAddr,
     _accept: TaskHandle,
@@ -41,9 +48,9 @@ pub(crate) struct Server {
 /// When the address is taken by another program or does not exist.
 pub(crate) fn server_at(env: &Env, address: SocketAddr) -> Result<Arc<Server>> {
     Shared::at(env, address, |listener| {
-        let (mounts, local) = (Arc::<Mounts>::default(), listener.local());
-        let (served, own) = (mounts.clone(), env.clone());
+        let (site, local) = (Arc::<Site>::default(), listener.local());
+        let (served, own) = (site.clone(), env.clone());
         let serve = move |stream| Connection::new(stream, served.clone(), own.clone()).run();
-        Ok(Server { mounts, local, _accept: accept(listener, env, serve) })
+        Ok(Server { site, local, _accept: accept(listener, env, serve) })
     })
 }

@@ -23,9 +23,10 @@ use smallvec::SmallVec;
 
 use self::playing::{Player, Progress};
 use self::publishing::Publisher;
+use super::Site;
 use super::admission::{Purpose, Request, Verdict, admit};
 use super::feed::{Content, Entry};
-use super::mounts::{Mounts, StreamName};
+use super::mounts::StreamName;
 use super::tags::content_of_data;
 use crate::Secret;
 use crate::command::{Status, code};
@@ -50,7 +51,7 @@ const SILENT: TimeDelta = TimeDelta::from_secs(30);
 pub(super) struct Connection {
     socket: Socket,
     session: ServerSession,
-    mounts: Arc<Mounts>,
+    site: Arc<Site>,
     env: Env,
     /// Application, and its query.
     app: (String, Secret),
@@ -120,12 +121,12 @@ enum Turn {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Box<dyn NetStream>, mounts: Arc<Mounts>, env: Env) -> Self {
+    pub(super) fn new(stream: Box<dyn NetStream>, site: Arc<Site>, env: Env) -> Self {
         let now = env.clock.now();
         Self {
             socket: Socket::new(stream, env.clock.clone()),
             session: ServerSession::new(ServerSettings::default(), env.random(), now),
-            mounts,
+            site,
             env,
             app: Default::default(),
             streams: SmallVec::new(),
@@ -209,7 +210,7 @@ impl Connection {
         let count = self.streams.len();
         for at in (0..count).map(|step| (self.turn + step) % count) {
             if let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get_mut(at)
-                && let Poll::Ready(progress) = player.poll(cx, &self.mounts, &mut self.taken)
+                && let Poll::Ready(progress) = player.poll(cx, &self.site.mounts, &mut self.taken)
             {
                 self.turn = at + 1;
                 return Poll::Ready(Turn::Plays(at, progress));

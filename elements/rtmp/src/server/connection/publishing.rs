@@ -14,7 +14,7 @@ impl Connection {
     /// The client may publish, if the stream is free.
     pub(super) async fn publish(&mut self, stream: u32, name: &StreamName) {
         let peer = self.socket.peer();
-        let (code, reason) = match self.mounts.publish(name) {
+        let (code, reason) = match self.site.mounts.publish(name) {
             Ok(mut publication) => {
                 tracing::info!(%peer, stream = %name, "publishes");
                 publication.begin().await;
