@@ -107,6 +107,33 @@ fn flv_6_e_12_tags_are_in_order_of_time_to_the_last() {
 }
 
 #[test]
+fn rtmp_v3_offsets_come_of_rounded_times() {
+    // 30000/1001 pictures a second with B-frames: pictures are decoded as I P B B and shown as I B B P, one picture later.
+    let picture = |n: i64| n * 1_001_000_000 / 30;
+    let nearest_ms = |nanos: i64| (nanos + 500_000) / 1_000_000;
+    let shown = |n: i64| n + [1, 3, 0, 0][(n % 4) as usize];
+    let mut mux = muxer(&["video", "audio"], "timestamps=keep", false);
+    mux.push_start("video", AVC).unwrap();
+    mux.push("audio", Item::Absent).unwrap();
+    for n in 0..400 {
+        let times = (Some(Time::from_nanos(picture(shown(n)))), Some(Time::from_nanos(picture(n))));
+        mux.push_buffer("video", Buffer::new(&b"frame"[..]).with_times(times.0, times.1)).unwrap();
+    }
+    mux.push("video", Item::Eos).unwrap();
+    let written = written(&mux);
+    // AVC NAL units (E.4.3.1): byte 1 is 1, and bytes 2 to 4 are the offset.
+    let offsets = walk(&written).into_iter().filter(|tag| tag.0 == 9 && tag.3[1] == 1);
+    let offsets: Vec<(i64, i64)> =
+        offsets.map(|tag| (tag.1.into(), i64::from(tag.3[3]) << 8 | i64::from(tag.3[4]))).collect();
+    let expected: Vec<(i64, i64)> =
+        (0..400).map(|n| (nearest_ms(picture(n)), nearest_ms(picture(shown(n))) - nearest_ms(picture(n)))).collect();
+    assert_eq!(offsets, expected);
+    // Had the difference been rounded, some were another.
+    let of_difference = |n: &i64| nearest_ms(picture(shown(*n)) - picture(*n)) == expected[*n as usize].1;
+    assert!(!(0..400).all(|n| of_difference(&n)));
+}
+
+#[test]
 fn flv_6_e_12_tags_that_go_back_say_so() {
     let mut mux = muxer(&["video", "audio"], "batch=1MiB", false);
     mux.push_start("video", AVC).unwrap();
