@@ -23,6 +23,7 @@
 //! | [`serversink`] | `rtmpserversink`: serves players |
 
 mod auth;
+pub mod calls;
 pub mod chunk;
 pub mod command;
 pub mod handshake;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use millstream_core::{Env, Error, ErrorKind, TimeDelta};
 
+use crate::calls::Procedures;
 use crate::server::feed::{Content, Cursor, Entry};
 use crate::session::SessionError;
 use crate::session::client::{ClientEvent, ClientSession, ClientSettings};
@@ -92,6 +93,8 @@ pub(crate) struct Peer {
     patience: TimeDelta,
     /// The message stream that is published.
     publishing: Option<u32>,
+    procedures: Arc<Procedures>,
+    app: String,
 }
 
 /// What a poll of the socket brought.
@@ -117,6 +120,8 @@ impl Peer {
             }
         };
         Ok(Self {
+            app: settings.url.app.clone(),
+            procedures: Procedures::of(env),
             socket: Socket::new(stream, env.clock.clone()),
             session: ClientSession::new(settings, env.random(), env.clock.now()),
             taken: Vec::new(),
@@ -129,8 +134,14 @@ impl Peer {
     pub(crate) async fn turn(&mut self, mut feed: Option<&mut Cursor>) -> Result<Turn, Failure> {
         loop {
             if let Some(event) = self.session.next_event()? {
-                if let ClientEvent::Publishing { stream } = event {
-                    self.publishing = Some(stream);
+                match &event {
+                    ClientEvent::Publishing { stream } => self.publishing = Some(*stream),
+                    ClientEvent::Call(invoke) => {
+                        let answer = self.procedures.call(self.socket.peer(), &self.app, invoke);
+                        self.session.answer_call(invoke.transaction, answer.as_ref().cloned());
+                        continue;
+                    }
+                    _ => {}
                 }
                 return Ok(Turn::Event(Box::new(event)));
             }

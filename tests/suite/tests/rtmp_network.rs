@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use millstream_amf::Value;
 use millstream_core::net::NetStream;
 use millstream_core::{BufferBox, Env, Item, Time, TimeDelta};
 use millstream_graph::load_launch;
 use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType, code};
+use millstream_rtmp::calls::{Call, Procedures};
+use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType, Status, code};
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
 use millstream_rtmp::session::{Media, MediaKind, SessionError};
 use millstream_runtime::{Pipeline, Runtime};
@@ -393,4 +395,40 @@ fn rtmp_h6_a_thousand_silent_sockets_do_not_disturb_a_stream_and_are_closed() {
     assert_eq!(ends, 1000);
     world.end(receiver);
     assert_eq!(buffers(&video).len(), CLIP.0);
+}
+
+#[test]
+fn rtmp_a_program_offers_procedures_that_clients_call() {
+    let world = World::new(Weather::default());
+    let _server = world.start("rtmpserversrc listen=10.0.0.1:1935 stream=cam ! fakesink");
+    world.pass(TimeDelta::from_millis(1));
+    let env = world.runtime.env();
+    Procedures::of(env).offer("add", |call: &Call<'_>| {
+        assert_eq!((call.app, call.name), ("live", "add"), "the query is not part of the name");
+        let numbers = call.arguments.iter().map(|argument| argument.as_f64());
+        let sum =
+            numbers.sum::<Option<f64>>().ok_or_else(|| Status::error(code::CALL_FAILED, "These are no numbers."))?;
+        Ok(Value::Number(sum))
+    });
+    let answers = world.runtime.block_on(async {
+        let mut client = Client::connect(env, "rtmp://10.0.0.1/live?key=secret/cam", Purpose::Connect).await;
+        while !matches!(client.next().await, Ok(Some(ClientEvent::Connected(_)))) {}
+        let calls = [("add", vec![2.0.into(), 40.5.into()]), ("add", vec!["two".into()]), ("subtract", vec![])];
+        let mut answers = Vec::new();
+        for (name, arguments) in calls {
+            let asked = client.session.call(name, Value::Null, arguments);
+            loop {
+                if let Some(ClientEvent::Answer(answer)) = client.next().await.expect("it keeps to the protocol") {
+                    assert_eq!(answer.transaction, asked);
+                    answers.push(answer);
+                    break;
+                }
+            }
+        }
+        answers
+    });
+    assert_eq!(answers[0].value(), &Value::Number(42.5));
+    let statuses: Vec<_> = answers.iter().map(|answer| (answer.success, answer.status().description)).collect();
+    assert_eq!(statuses[1], (false, "These are no numbers.".to_owned()));
+    assert_eq!(statuses[2], (false, "There is no such procedure.".to_owned()));
 }

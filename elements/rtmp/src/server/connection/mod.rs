@@ -29,9 +29,10 @@ use super::feed::{Content, Entry};
 use super::mounts::StreamName;
 use super::tags::content_of_data;
 use crate::Secret;
-use crate::command::{Status, code};
+use crate::calls::Procedures;
+use crate::command::{Invoke, code};
 use crate::session::SessionError;
-use crate::session::server::{ServerEvent, ServerSession, ServerSettings};
+use crate::session::server::{self, ServerEvent, ServerSession, ServerSettings};
 use crate::socket::Socket;
 
 /// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
@@ -279,15 +280,18 @@ impl Connection {
                 self.session.answer_pause(stream, pause);
             }
             ServerEvent::StreamLength { request, .. } => self.session.answer_stream_length(request, 0.0),
-            ServerEvent::Call { request: Some(request), .. } => {
-                let unknown = Status::error(code::CALL_FAILED, "There is no such procedure.");
-                self.session.answer_call(request, Err(&unknown));
-            }
+            ServerEvent::Call { request, invoke, .. } => self.call(request, &invoke),
             ServerEvent::Play2 { .. }
             | ServerEvent::BufferLength { .. }
-            | ServerEvent::Call { .. }
             | ServerEvent::Answer(_)
             | ServerEvent::Close => {}
+        }
+    }
+
+    fn call(&mut self, request: Option<server::Request>, invoke: &Invoke) {
+        let answer = Procedures::of(&self.env).call(self.socket.peer(), &self.app.0, invoke);
+        if let Some(request) = request {
+            self.session.answer_call(request, answer.as_ref().cloned());
         }
     }
 
