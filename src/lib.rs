@@ -35,6 +35,7 @@
 //! | [`runtime`] | runs a graph: tasks, links, clock, bus, statistics |
 //! | [`codec`], [`amf`], [`flv`], [`ts`], [`hls`] | formats; their readers and writers work without the runtime too |
 //! | [`io`], [`generic`] | elements that know no format |
+//! | [`trace`] | conversations with peers as sequence ladders: `--trace-protocol` |
 //! | [`prelude`] | what most programs and custom elements use |
 //!
 //! The programs in `examples/` go from the smallest to the larger; `docs/architecture.md` tells how it works inside.
@@ -42,6 +43,7 @@
 mod load;
 mod pipeline;
 pub mod prelude;
+pub mod trace;
 
 pub use load::{Loader, RunError};
 pub use pipeline::{Pipeline, launch, run_yaml};

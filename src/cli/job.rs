@@ -1,12 +1,15 @@
 //! Runs a graph with progress, messages and signals, and says at the end what came of it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream::graph::Graph;
 use millstream::prelude::{Error, Message, MessageKind, Runtime, Stopper};
 use millstream::runtime::{Bus, DropCount, Monitor};
+use millstream::trace::{TraceFile, TraceFormat};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
@@ -27,6 +30,15 @@ pub(crate) struct JobArgs {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "progress")]
     quiet: bool,
+    /// Write the conversations with RTMP peers as a ladder: .txt, .svg or .jsonl
+    #[arg(long, value_name = "FILE", value_parser = trace_path)]
+    trace_protocol: Option<PathBuf>,
+}
+
+/// A file whose name says how to write a trace.
+fn trace_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    TraceFormat::of(&path).map(|_| path).map_err(|error| error.to_string())
 }
 
 impl JobArgs {
@@ -63,11 +75,39 @@ pub(crate) fn run(mut graph: Graph, args: &JobArgs, watch: Watch) -> Outcome {
     let progress = Progress::new(args.mode(), inputs, meter);
     let clean_stdout = written.iter().any(Written::is_stdout);
     let talk = Talk { progress, watch, quiet: args.quiet, clean_stdout };
-    let runtime = Runtime::new()?;
+    let trace = match args.trace_protocol.as_deref().map(TraceFile::create).transpose() {
+        Ok(trace) => trace.map(Arc::new),
+        Err(error) => {
+            report::error(&error.to_string(), None);
+            return Ok(Exit::Usage);
+        }
+    };
+    let mut runtime = Runtime::new()?;
+    if let Some(trace) = &trace {
+        runtime = runtime.with_trace(trace.clone());
+    }
     let exit = start(&runtime, &graph, talk, &written);
     // Dropping it would wait for threads that do not return.
     runtime.shut_down();
+    if let (Some(trace), Some(path)) = (trace, &args.trace_protocol) {
+        finish_trace(&trace, path, args.quiet);
+    }
     exit
+}
+
+/// The job is over, and its connections are about to be closed.
+fn finish_trace(trace: &TraceFile, path: &Path, quiet: bool) {
+    trace.wait_for_end(LAST_GRACE);
+    let path = path.display();
+    match trace.finish() {
+        Err(error) => report::error(&format!("the trace {path} is not whole: {error}"), None),
+        Ok(()) if quiet => {}
+        Ok(()) if trace.conversations() == 0 => {
+            let hint = "elements such as rtmpsrc, rtmpsink, rtmpserversrc and rtmpserversink make them";
+            report::warning(&format!("{path}: there were no connections to trace"), Some(hint));
+        }
+        Ok(()) => {}
+    }
 }
 
 fn start(runtime: &Runtime, graph: &Graph, mut talk: Talk, written: &[Written]) -> Outcome {

@@ -10,6 +10,7 @@
 //! | the same, 5.4 and 7.2 | windows, limits, pings, the conversations of connect, publish and play | [`session`] |
 //! | Enhanced RTMP v2 | reconnect request | [`session`] |
 //! | practice of Adobe and Limelight | authentication and redirection of clients | [`session::client`] |
+//! | all of it | what goes over a connection, as events for people | [`trace`] |
 //! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
 //!
 //! Nothing of these owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out. The elements
@@ -39,6 +40,7 @@ pub mod sink;
 mod socket;
 pub mod src;
 mod timeline;
+pub mod trace;
 mod url;
 
 pub use secret::Secret;

@@ -119,6 +119,7 @@ impl Peer {
                 return Err(Failure::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")));
             }
         };
+        let stream = crate::trace::traced_client(stream, env, &settings.url);
         Ok(Self {
             app: settings.url.app.clone(),
             procedures: Procedures::of(env),

@@ -15,6 +15,7 @@ use std::task::{Poll, Waker};
 
 use crate::net::{Net, NoNet};
 use crate::time::Time;
+use crate::trace::TraceSink;
 
 /// A future that owns what it needs.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -183,6 +184,8 @@ pub struct Env {
     pub net: Arc<dyn Net>,
     /// Tasks of its own.
     pub tasks: Arc<dyn Tasks>,
+    /// Who wants to see the conversations with peers; mostly nobody.
+    pub trace: Option<Arc<dyn TraceSink>>,
     shared: Arc<Mutex<Shared>>,
     random: Arc<AtomicU64>,
 }
@@ -191,12 +194,17 @@ impl Env {
     /// An environment without network and tasks, whose random numbers follow from `seed`.
     pub fn new(clock: Arc<dyn Clock>, fs: Arc<dyn Fs>, seed: u64) -> Self {
         let random = Arc::new(AtomicU64::new(seed));
-        Self { clock, fs, net: Arc::new(NoNet), tasks: Arc::new(NoTasks), shared: Arc::default(), random }
+        Self { clock, fs, net: Arc::new(NoNet), tasks: Arc::new(NoTasks), trace: None, shared: Arc::default(), random }
     }
 
     /// The same with this network and these tasks.
     pub fn with_net(self, net: Arc<dyn Net>, tasks: Arc<dyn Tasks>) -> Self {
         Self { net, tasks, ..self }
+    }
+
+    /// The same, with somebody who wants to see the conversations with peers.
+    pub fn with_trace(self, trace: Arc<dyn TraceSink>) -> Self {
+        Self { trace: Some(trace), ..self }
     }
 
     /// What all elements of a runtime share of this type, such as its listeners by address; made when first asked for.

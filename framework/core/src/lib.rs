@@ -16,6 +16,7 @@
 //! | [`output`], [`inbox`] | how an element sends, and how an aggregate receives |
 //! | [`registry`] | factories: what is known of an element before it runs |
 //! | [`mod@env`], [`net`] | time, files, network, tasks and randomness from outside |
+//! | [`trace`] | conversations with peers, as events for people |
 //! | [`settings`] | one serde struct per element, many uses |
 
 mod boxed;
@@ -33,6 +34,7 @@ pub mod pool;
 pub mod registry;
 pub mod settings;
 pub mod time;
+pub mod trace;
 
 pub use boxed::BufferBox;
 pub use buffer::{Buffer, BufferFlags, Payload};

@@ -34,6 +34,7 @@ use std::io;
 use std::sync::Arc;
 
 use millstream_core::net::Net;
+use millstream_core::trace::TraceSink;
 use millstream_core::{Env, Fs, Result};
 use millstream_graph::Graph;
 
@@ -75,6 +76,11 @@ impl Runtime {
         let net = make(&self.env);
         let tasks = Arc::new(net::TokioTasks { handle: self.tokio.handle().clone(), threads: !self.simulated });
         Self { env: self.env.clone().with_net(net, tasks), ..self }
+    }
+
+    /// The same, telling `sink` the conversations of its elements with their peers.
+    pub fn with_trace(self, sink: Arc<dyn TraceSink>) -> Self {
+        Self { env: self.env.clone().with_trace(sink), ..self }
     }
 
     /// The same with other limits for ending pipelines.

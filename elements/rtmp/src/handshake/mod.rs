@@ -22,12 +22,14 @@
 mod client;
 mod digest;
 mod error;
+mod form;
 mod random;
 mod server;
 
 pub use client::{ClientForm, ClientHandshake};
 pub use digest::Layout;
 pub use error::HandshakeError;
+pub(crate) use form::{Answer, answer, layout};
 pub(crate) use random::Random;
 pub use server::ServerHandshake;
 
@@ -49,18 +51,18 @@ pub struct Progress {
 
 /// Collects a packet of fixed size from pieces.
 #[derive(Clone)]
-struct Gather {
+pub(crate) struct Gather {
     bytes: Box<[u8; PACKET_LEN]>,
     len: usize,
 }
 
 impl Gather {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bytes: Box::new([0; PACKET_LEN]), len: 0 }
     }
 
     /// Takes what is still missing; the whole packet once it is there.
-    fn take(&mut self, data: &mut &[u8]) -> Option<&[u8; PACKET_LEN]> {
+    pub(crate) fn take(&mut self, data: &mut &[u8]) -> Option<&[u8; PACKET_LEN]> {
         let (room, len) = (self.bytes.get_mut(self.len..).unwrap_or_default(), data.len());
         let taken = room.len().min(len);
         let (head, tail) = data.split_at(taken);

@@ -21,11 +21,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use millstream_core::env::TaskHandle;
+use millstream_core::trace::Side;
 use millstream_core::{Env, Result};
 use millstream_server::listen::{Shared, accept};
 
 use self::connection::Connection;
 use self::mounts::Mounts;
+use crate::trace::traced;
 
 /// What the connections of a listener are served from.
 #[derive(Default)]
@@ -50,7 +52,10 @@ pub(crate) fn server_at(env: &Env, address: SocketAddr) -> Result<Arc<Server>> {
     Shared::at(env, address, |listener| {
         let (site, local) = (Arc::<Site>::default(), listener.local());
         let (served, own) = (site.clone(), env.clone());
-        let serve = move |stream| Connection::new(stream, served.clone(), own.clone()).run();
+        let serve = move |stream| {
+            let stream = traced(stream, &own, Side::Server, None, &[]);
+            Connection::new(stream, served.clone(), own.clone()).run()
+        };
         Ok(Server { site, local, _accept: accept(listener, env, serve) })
     })
 }
