@@ -33,7 +33,7 @@ pub fn peers_required() -> bool {
 
 /// Where a program is: on `PATH`, or where `cargo xtask setup` puts programs.
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    const OWN: [&str; 3] = ["cargo/bin", "venv/bin", "node/node_modules/.bin"];
+    const OWN: [&str; 4] = ["cargo/bin", "venv/bin", "node/node_modules/.bin", "deb/usr/sbin"];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = OWN.iter().map(|dir| workspace().join("target/peers").join(dir));
     std::env::split_paths(&path).chain(own).map(|dir| dir.join(name)).find(|file| file.is_file())

@@ -10,6 +10,8 @@ pub(crate) struct Settings {
     pub(crate) ours: String,
     /// Folder for cached input and results.
     pub(crate) work: PathBuf,
+    /// Folder of the foreign programs that are not installed system-wide.
+    pub(crate) peers: PathBuf,
     /// The clip that the large input repeats.
     pub(crate) clip: Option<PathBuf>,
     /// Small input, few rounds.
@@ -22,10 +24,10 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Full runs take 7 rounds, so that two of them may be disturbed and the median still stands in the middle of five.
-    pub(crate) fn new(ours: &Path, work: &Path, clip: Option<PathBuf>, quick: bool) -> Result<Self> {
+    pub(crate) fn new(ours: &Path, work: &Path, peers: PathBuf, clip: Option<PathBuf>, quick: bool) -> Result<Self> {
         let rounds = if quick { 3 } else { 7 };
         let ours = ours.to_string_lossy().into_owned();
-        Ok(Self { ours, work: work.to_owned(), clip, quick, rounds, scratch: Scratch::new(work)? })
+        Ok(Self { ours, work: work.to_owned(), peers, clip, quick, rounds, scratch: Scratch::new(work)? })
     }
 
     /// Where a command's stderr goes.

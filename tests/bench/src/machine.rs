@@ -1,5 +1,6 @@
 //! Where the numbers come from: processor, kernel and the peers' versions.
 
+use crate::bench::Settings;
 use serde::Serialize;
 use std::process::Command;
 
@@ -18,17 +19,17 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Looks around. What cannot be found out is left empty.
-    pub(crate) fn look(ours: &str) -> Self {
+    pub(crate) fn look(settings: &Settings) -> Self {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let nginx = settings.peers.join("deb/usr/sbin/nginx");
+        let (ours, nginx) = (&*settings.ours, &*nginx.to_string_lossy());
+        let programs = [(ours, "--version"), ("ffmpeg", "-version"), ("gst-launch-1.0", "--version"), (nginx, "-v")];
         Self {
             processor: model.map_or_else(String::new, |(_, name)| name.trim().to_owned()),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
-            programs: [(ours, "--version"), ("ffmpeg", "-version"), ("gst-launch-1.0", "--version")]
-                .iter()
-                .map(|(program, flag)| version(program, flag))
-                .collect(),
+            programs: programs.iter().map(|(program, flag)| version(program, flag)).collect(),
         }
     }
 
@@ -40,8 +41,9 @@ impl Machine {
 }
 
 fn version(program: &str, flag: &str) -> String {
-    let output = Command::new(program).arg(flag).output().map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&output);
+    let said = Command::new(program).arg(flag).output().map(|output| [output.stdout, output.stderr].concat());
+    let said = said.unwrap_or_default();
+    let text = String::from_utf8_lossy(&said);
     let line = text.lines().next().unwrap_or_default();
     line.split(" Copyright").next().unwrap_or_default().to_owned()
 }

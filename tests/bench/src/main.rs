@@ -4,15 +4,20 @@
 //! falls on both. What is compared are ratios, peer / ours (above 1: ours is cheaper), each the median over the
 //! rounds. CPU is user and system time of the whole child process; peak memory is its largest resident set.
 //!
+//! Servers are measured from outside by a load of publishers and players ([`load`]), the server on one core and the load on another.
+//!
 //! Started by `cargo xtask bench`, which builds the release binary first.
 
 #![allow(clippy::print_stdout, reason = "the table is this program's output")]
 
 mod bench;
 mod cases;
+mod load;
 mod machine;
 mod measure;
+mod process;
 mod report;
+mod server;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -28,6 +33,9 @@ struct Cli {
     /// Folder for results and cached input
     #[arg(long)]
     work: PathBuf,
+    /// Folder of the foreign programs that are not installed system-wide
+    #[arg(long, default_value = "target/peers")]
+    peers: PathBuf,
     /// A 1080p FLV clip with H.264 and AAC to build the large input from; made with ffmpeg if absent
     #[arg(long)]
     clip: Option<PathBuf>,
@@ -42,12 +50,14 @@ struct Cli {
 }
 
 fn main() -> Result<()> {
-    if std::env::args_os().nth(1).is_some_and(|word| word == measure::CHILD) {
-        return measure::child();
+    match std::env::args().nth(1).as_deref() {
+        Some(measure::CHILD) => return measure::child(),
+        Some(load::cli::NAME) => return load::cli::main(),
+        _ => {}
     }
     let cli = Cli::parse();
     std::fs::create_dir_all(&cli.work).with_context(|| format!("cannot create {}", cli.work.display()))?;
-    let settings = bench::Settings::new(&cli.ours, &cli.work, cli.clip, cli.quick)?;
+    let settings = bench::Settings::new(&cli.ours, &cli.work, cli.peers, cli.clip, cli.quick)?;
     let results = cases::run(&settings, &cli.names)?;
     println!("{}", report::markdown(&results));
     save(&results, &cli.work.join(if cli.quick { "quick.json" } else { "results.json" }))?;

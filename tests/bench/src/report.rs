@@ -4,7 +4,7 @@ use crate::bench::median;
 use crate::machine::Machine;
 use crate::measure::Sample;
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Everything that one run of the benches found.
 #[derive(Serialize)]
@@ -15,6 +15,8 @@ pub(crate) struct Results {
     pub(crate) rows: Vec<Row>,
     /// Peak memory of ours by input size.
     pub(crate) memory: Vec<Memory>,
+    /// What servers take and give.
+    pub(crate) figures: Vec<Figure>,
     /// Instructions that ours executed.
     pub(crate) instructions: Vec<Instructions>,
 }
@@ -72,6 +74,65 @@ pub(crate) struct Memory {
     pub(crate) peer: u64,
     /// Bytes that no peak may pass.
     pub(crate) bar: u64,
+}
+
+/// One thing that was measured of servers.
+#[derive(Serialize)]
+pub(crate) struct Figure {
+    /// The bench.
+    pub(crate) bench: &'static str,
+    /// What was measured, and its unit; empty for a plain number.
+    pub(crate) what: String,
+    pub(crate) unit: &'static str,
+    /// Median of ours.
+    pub(crate) ours: f64,
+    /// The peer, empty for none.
+    pub(crate) peer: &'static str,
+    /// Median of the peer.
+    pub(crate) theirs: Option<f64>,
+    /// Median over the rounds of ours / peer.
+    pub(crate) ratio: Option<f64>,
+    /// What is to hold.
+    pub(crate) bar: Option<Bar>,
+    /// How many rounds the medians are over.
+    pub(crate) rounds: usize,
+}
+
+/// What is to hold of a figure.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Bar {
+    /// Of ours itself.
+    AtMost(f64),
+    AtLeast(f64),
+    /// Of ours / peer.
+    RatioAtMost(f64),
+    RatioAtLeast(f64),
+}
+
+impl Figure {
+    fn holds(&self) -> &'static str {
+        let ratio = self.ratio.unwrap_or(f64::NAN);
+        let holds = match self.bar {
+            None => return "",
+            Some(Bar::AtMost(most)) => self.ours <= most,
+            Some(Bar::AtLeast(least)) => self.ours >= least,
+            Some(Bar::RatioAtMost(most)) => ratio <= most,
+            Some(Bar::RatioAtLeast(least)) => ratio >= least,
+        };
+        if holds { "yes" } else { "NO" }
+    }
+}
+
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(bar) => write!(f, "at most {bar}"),
+            Self::AtLeast(bar) => write!(f, "at least {bar}"),
+            Self::RatioAtMost(bar) => write!(f, "ratio at most {bar}"),
+            Self::RatioAtLeast(bar) => write!(f, "ratio at least {bar}"),
+        }
+    }
 }
 
 /// Instructions that ours executed, which repeat from run to run where time does not.
@@ -147,6 +208,12 @@ pub(crate) fn markdown(results: &Results) -> String {
         text.push_str("\nPeak memory:\n\n");
         memory(&mut text, &results.memory);
     }
+    if !results.figures.is_empty() {
+        text.push_str(
+            "\nServers on one core, the load on another; ratios are ours / peer, median of alternating rounds.\n\n",
+        );
+        figures(&mut text, &results.figures);
+    }
     if !results.instructions.is_empty() {
         text.push_str("\nInstructions (callgrind):\n\n");
         instructions(&mut text, &results.instructions);
@@ -189,6 +256,30 @@ fn memory(text: &mut String, rows: &[Memory]) {
     }
 }
 
+fn figures(text: &mut String, figures: &[Figure]) {
+    text.push_str("| bench | what | ours | peer | | ratio | bar | holds | rounds |\n");
+    text.push_str("| --- | --- | ---: | ---: | --- | ---: | --- | --- | ---: |\n");
+    for figure in figures {
+        let Figure { bench, what, unit, peer, rounds, .. } = figure;
+        let shown = |value: f64| format!("{} {unit}", short(value)).trim_end().to_owned();
+        let theirs = figure.theirs.map(shown).unwrap_or_default();
+        let ratio = figure.ratio.map_or_else(String::new, |ratio| format!("**{ratio:.2}**"));
+        let bar = figure.bar.map_or_else(String::new, |bar| bar.to_string());
+        let (ours, holds) = (shown(figure.ours), figure.holds());
+        let _ =
+            writeln!(text, "| {bench} | {what} | {ours} | {theirs} | {peer} | {ratio} | {bar} | {holds} | {rounds} |");
+    }
+}
+
+/// Three digits, more where they stand before the point.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
 fn instructions(text: &mut String, rows: &[Instructions]) {
     text.push_str("| bench | instructions | per | change since the last run |\n| --- | ---: | --- | ---: |\n");
     for row in rows {
@@ -221,6 +312,24 @@ mod tests {
         let row = Row::new("x", "y", Unit::Seconds, &ours, &theirs);
         assert_eq!(row.ratio.cpu, 3.0);
         assert_eq!(row.ours.cpu, 2.0);
+    }
+
+    #[test]
+    fn bars_of_figures_are_of_ours_or_of_the_ratio() {
+        let figure = |bar| Figure {
+            bench: "x",
+            what: "CPU".to_owned(),
+            unit: "%",
+            ours: 30.0,
+            peer: "y",
+            theirs: Some(60.0),
+            ratio: Some(0.5),
+            bar: Some(bar),
+            rounds: 1,
+        };
+        let bars = [Bar::AtMost(30.0), Bar::AtLeast(30.1), Bar::RatioAtMost(0.49), Bar::RatioAtLeast(0.5)];
+        assert_eq!(bars.map(|bar| figure(bar).holds()), ["yes", "NO", "NO", "yes"]);
+        assert_eq!(Figure { ratio: None, ..figure(Bar::RatioAtMost(1.0)) }.holds(), "NO");
     }
 
     #[test]

@@ -13,11 +13,13 @@ const LIST: &str = include_str!("../../peers/peers.txt");
 pub(crate) enum How {
     /// A Debian package, system-wide.
     Apt,
+    /// A Debian package that is only unpacked, in `target/peers/deb`: no service of it starts.
+    Deb,
     /// A Python package, in `target/peers/venv`.
     Pip,
     /// An npm package, in `target/peers/node`.
     Npm,
-    /// A Rust program, in `target/peers/cargo`; optional, as it is compiled.
+    /// A Rust program, in `target/peers/cargo`.
     Cargo,
 }
 
@@ -25,6 +27,8 @@ pub(crate) enum How {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     pub(crate) how: How,
+    /// Only for `--all-peers`: it is large, or compiled.
+    pub(crate) optional: bool,
     pub(crate) package: &'static str,
     pub(crate) version: &'static str,
     proof: &'static str,
@@ -39,14 +43,17 @@ pub(crate) fn all() -> Result<Vec<Peer>> {
 fn parse(line: &'static str) -> Result<Peer> {
     let mut words = line.split_ascii_whitespace();
     let mut next = || words.next().context("expected: how package version proof purpose");
-    let how = match next()? {
+    let word = next()?;
+    let required = word.strip_suffix('?');
+    let how = match required.unwrap_or(word) {
         "apt" => How::Apt,
+        "deb" => How::Deb,
         "pip" => How::Pip,
         "npm" => How::Npm,
         "cargo" => How::Cargo,
         other => bail!("unknown installer {other}"),
     };
-    let peer = Peer { how, package: next()?, version: next()?, proof: next()? };
+    let peer = Peer { how, optional: required.is_some(), package: next()?, version: next()?, proof: next()? };
     next()?;
     Ok(peer)
 }
@@ -60,7 +67,7 @@ impl Peer {
     /// Whether it is here already, whoever brought it.
     pub(crate) fn is_here(&self) -> bool {
         match self.how {
-            How::Apt => self.proof_holds(),
+            How::Apt | How::Deb => self.proof_holds(),
             How::Pip => self.in_venv(),
             How::Npm => self.in_node_modules(),
             How::Cargo => folder().join("cargo/bin").join(self.package).is_file() || sh::on_path(self.package),
@@ -71,6 +78,8 @@ impl Peer {
         match self.proof.split_once(':') {
             Some(("cmd", program)) => sh::on_path(program),
             Some(("gst", element)) => sh::succeeds("gst-inspect-1.0", &["--exists", element]),
+            Some(("file", path)) => folder().join("deb").join(path).is_file(),
+            Some(("dpkg", package)) => sh::succeeds("dpkg", &["--status", package]),
             Some(("py", module)) => sh::succeeds("python3", &["-c", &format!("import {module}")]),
             _ => false,
         }
@@ -100,6 +109,7 @@ pub(crate) fn commands(how: How, missing: &[Peer]) -> Vec<Command> {
             install.args(missing.iter().map(|peer| peer.package)).env("DEBIAN_FRONTEND", "noninteractive");
             vec![command("apt-get", &["update", "-q"]), install]
         }
+        How::Deb => vec![unpack(missing)],
         How::Pip => pip(&folder().join("venv"), missing),
         How::Npm => {
             let mut install = command("npm", &["install", "--no-audit", "--no-fund", "--save-exact", "--prefix"]);
@@ -108,6 +118,17 @@ pub(crate) fn commands(how: How, missing: &[Peer]) -> Vec<Command> {
         }
         How::Cargo => missing.iter().map(cargo).collect(),
     }
+}
+
+/// Downloads packages and unpacks them where nothing of the system is.
+fn unpack(missing: &[Peer]) -> Command {
+    let names: Vec<&str> = missing.iter().map(|peer| peer.package).collect();
+    let (folder, names) = (folder().join("deb"), names.join(" "));
+    let script = format!(
+        "mkdir -p {folder:?} && cd {folder:?} && apt-get -q download {names} && \
+         for deb in *.deb; do dpkg -x $deb . && rm $deb || exit 1; done"
+    );
+    command("sh", &["-c", &script])
 }
 
 fn pip(venv: &Path, missing: &[Peer]) -> Vec<Command> {
@@ -144,8 +165,9 @@ mod tests {
         let peers = all().unwrap();
         assert!(peers.iter().any(|peer| peer.package == "ffmpeg"));
         for peer in peers {
-            assert_eq!(peer.version == "-", peer.how == How::Apt, "{}", peer.package);
-            assert_eq!(peer.proof.contains(':'), peer.how == How::Apt, "{}", peer.package);
+            let debian = [How::Apt, How::Deb].contains(&peer.how);
+            assert_eq!(peer.version == "-", debian, "{}", peer.package);
+            assert_eq!(peer.proof.contains(':'), debian, "{}", peer.package);
         }
     }
 
@@ -153,6 +175,7 @@ mod tests {
     fn a_line_without_a_purpose_or_with_a_strange_installer_is_refused() {
         assert!(parse("apt ffmpeg - cmd:ffmpeg reads").is_ok());
         assert!(parse("apt ffmpeg - cmd:ffmpeg").is_err());
+        assert!(parse("apt? ffmpeg - cmd:ffmpeg reads").is_ok_and(|peer| peer.optional && peer.how == How::Apt));
         assert!(parse("brew ffmpeg - cmd:ffmpeg reads").is_err());
     }
 }

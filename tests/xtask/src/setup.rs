@@ -8,7 +8,7 @@ use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Bring the optional peers too, which are compiled from source
+    /// Bring the optional peers too, which are large or compiled from source
     #[arg(long)]
     all_peers: bool,
     /// Install nothing; fail naming what is missing
@@ -23,10 +23,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Makes sure that every peer is here. Quick when they are.
 pub(crate) fn ensure(optional: bool, install: bool) -> Result<()> {
     let started = Instant::now();
-    let wanted: Vec<Peer> = peers::all()?.into_iter().filter(|peer| optional || peer.how != How::Cargo).collect();
+    let wanted: Vec<Peer> = peers::all()?.into_iter().filter(|peer| optional || !peer.optional).collect();
     if install {
         // Debian first: it brings Python's venv and npm, which bring the rest.
-        for how in [How::Apt, How::Pip, How::Npm, How::Cargo] {
+        for how in [How::Apt, How::Deb, How::Pip, How::Npm, How::Cargo] {
             bring(how, &absent(&wanted, how))?;
         }
         link_newer_ffmpeg()?;
@@ -63,10 +63,15 @@ fn absent(wanted: &[Peer], how: How) -> Vec<Peer> {
 }
 
 fn bring(how: How, missing: &[Peer]) -> Result<()> {
-    if missing.is_empty() || (how == How::Apt && !sh::on_path("apt-get")) {
+    if missing.is_empty() || ([How::Apt, How::Deb].contains(&how) && !sh::on_path("apt-get")) {
         return Ok(());
     }
     std::fs::create_dir_all(peers::folder())?;
+    if how == How::Deb && missing.iter().any(|peer| !sh::succeeds("apt-cache", &["show", peer.package])) {
+        let mut update = Command::new("apt-get");
+        update.args(["update", "-q"]);
+        as_root(update)?; // a machine that has everything else may still have no list of packages
+    }
     for mut command in peers::commands(how, missing) {
         let outcome = if how == How::Apt { as_root(command) } else { sh::run(&mut command) };
         if let Err(error) = outcome {
@@ -95,7 +100,7 @@ fn is_root() -> bool {
 
 fn explain(missing: &[Peer]) -> String {
     let mut text = String::from("missing peers; bring them with");
-    for how in [How::Apt, How::Pip, How::Npm, How::Cargo] {
+    for how in [How::Apt, How::Deb, How::Pip, How::Npm, How::Cargo] {
         let these: Vec<Peer> = missing.iter().copied().filter(|peer| peer.how == how).collect();
         if these.is_empty() {
             continue;

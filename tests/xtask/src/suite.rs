@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// Run only what needs no foreign program
     #[arg(long, conflicts_with = "all_peers")]
     no_peers: bool,
-    /// Require the optional peers too, which are compiled from source
+    /// Bring the optional peers too, which are large or compiled from source, and run the tests that need them
     #[arg(long)]
     all_peers: bool,
     /// Only tests whose names contain one of these

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds the release binary and hands over to the bench program in `tests/bench`.
 
-use crate::{setup, sh};
+use crate::{peers, setup, sh};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let release = sh::target_dir().join("release");
     let mut bench = std::process::Command::new(release.join("millstream-bench"));
     bench.arg("--ours").arg(release.join("millstream")).arg("--work").arg(sh::target_dir().join("bench"));
+    bench.arg("--peers").arg(peers::folder());
     if let Some(clip) = clip() {
         bench.arg("--clip").arg(clip);
     }

@@ -15,6 +15,36 @@ const GENERATE: &str = "ffmpeg -nostdin -v error -y -f lavfi -i testsrc2=size=19
     -f lavfi -i sine=frequency=440:sample_rate=48000:beep_factor=4:duration=5 \
     -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -bf 2 -b:v 2500k -c:a aac -b:a 128k -ac 2 -f flv {}";
 
+/// Ten seconds as an encoder streams them: 1080p30, a key frame every two seconds, 2.5 Mbit/s with the sound. The noise is what fills that
+/// rate.
+pub(crate) const LIVE_2500K: Live = Live { size: "1920x1080", noise: 12, video: "2372k", audio: "128k" };
+/// The same in small: 360p30, 0.5 Mbit/s.
+pub(crate) const LIVE_500K: Live = Live { size: "640x360", noise: 12, video: "436k", audio: "64k" };
+
+/// A stream to publish.
+pub(crate) struct Live {
+    size: &'static str,
+    noise: u32,
+    video: &'static str,
+    audio: &'static str,
+}
+
+/// An FLV to publish in real time; built once and kept in the work folder.
+pub(crate) fn live(settings: &Settings, name: &str, live: &Live) -> Result<PathBuf> {
+    let Live { size, noise, video, audio } = live;
+    let made = settings.work.join(format!("{name}.flv"));
+    if !made.is_file() {
+        let template = format!(
+            "ffmpeg -nostdin -v error -y -f lavfi -i testsrc2=size={size}:rate=30:duration=10,noise=alls={noise}:allf=t \
+             -f lavfi -i sine=frequency=440:sample_rate=48000:beep_factor=4:duration=10 \
+             -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0 -bf 2 \
+             -b:v {video} -maxrate {video} -bufsize {video} -c:a aac -b:a {audio} -ac 2 -f flv {{}}"
+        );
+        make(&template, &[], &made)?;
+    }
+    Ok(made)
+}
+
 /// An FLV of about `bytes`, on tmpfs; built once and kept in the work folder.
 pub(crate) fn flv(settings: &Settings, bytes: u64) -> Result<PathBuf> {
     let cached = settings.work.join(format!("input-{}m.flv", bytes / 1_000_000));
