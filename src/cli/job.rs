@@ -407,6 +407,11 @@ fn describe(kind: &MessageKind) -> String {
             Some(duration) => format!("progress: {position} of {duration}"),
             None => format!("progress: {position}"),
         },
+        MessageKind::Restarting { error, wait, attempt } => format!("restarting in {wait}, attempt {attempt}: {error}"),
+        MessageKind::Restarted { attempt } => format!("restarted, attempt {attempt}"),
+        MessageKind::GaveUp { attempts } => format!("gave up after {attempts} restarts"),
+        MessageKind::Stalled { idle } => format!("stalled: nothing moved for {idle}"),
+        MessageKind::Recovered { after } => format!("recovered after {after}"),
         MessageKind::Eos => "eos".to_owned(),
         MessageKind::Element { name, fields } => {
             let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();

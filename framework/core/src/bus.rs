@@ -41,6 +41,35 @@ pub enum MessageKind {
         /// How long it is.
         duration: Option<TimeDelta>,
     },
+    /// It has failed and will be built anew after this wait: `on-error: restart`.
+    Restarting {
+        /// How it failed.
+        error: Arc<Error>,
+        /// Until it is built anew.
+        wait: TimeDelta,
+        /// Which restart in a row it is, from 1.
+        attempt: u32,
+    },
+    /// It was built anew, and runs.
+    Restarted {
+        /// Which restart in a row it was, from 1.
+        attempt: u32,
+    },
+    /// It was built anew in vain as often as its policy allows. The error follows.
+    GaveUp {
+        /// How often in a row.
+        attempts: u32,
+    },
+    /// Nothing has moved for the limit, although there was something to move: the peer is gone, or might as well be.
+    Stalled {
+        /// For how long nothing moved.
+        idle: TimeDelta,
+    },
+    /// Something moves again after [`MessageKind::Stalled`].
+    Recovered {
+        /// How long nothing had moved.
+        after: TimeDelta,
+    },
     /// A sink received the end of all its streams.
     Eos,
     /// Anything else, by name, for programs that know the element.

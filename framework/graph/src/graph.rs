@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use millstream_core::settings::units::DurationSetting;
 use millstream_core::settings::{AnySettings, Node as SettingsNode, Span};
 use millstream_core::{CapsSet, Direction, Error, Factory, PadTemplate, Presence, Registry, Result};
-use schemars::JsonSchema;
-use serde::Deserialize;
+
+use crate::on_error::OnError;
 
 /// A pipeline whose elements exist, whose settings are valid and whose links can meet.
 #[derive(Clone, Debug, Default)]
@@ -69,38 +68,6 @@ pub struct Node {
     pub on_error: OnError,
     /// Where the text declares it.
     pub span: Span,
-}
-
-/// What happens when an element fails.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The runtime's rule: sinks behind a fan-out are isolated, all else ends the pipeline.
-    #[default]
-    Default,
-    /// The pipeline ends.
-    Fail,
-    /// The branch of the element ends, the rest goes on.
-    Isolate,
-    /// The branch of the element starts anew.
-    Restart(RestartPolicy),
-}
-
-/// How often and how fast a branch starts anew.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct RestartPolicy {
-    /// Most restarts in a row without a buffer in between; 0 for no limit.
-    pub limit: u32,
-    /// Wait before the first restart; each further one waits twice as long, with jitter.
-    pub delay: DurationSetting,
-    /// Longest wait.
-    pub max_delay: DurationSetting,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self { limit: 0, delay: DurationSetting::from_secs(1), max_delay: DurationSetting::from_secs(30) }
-    }
 }
 
 /// One link of a graph.

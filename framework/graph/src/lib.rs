@@ -13,6 +13,7 @@
 //! | [`yaml`] | YAML to a tree of values with places, within limits | YAML 1.2.2 |
 //! | [`launch`] | launch lines and link lines | `gst-launch-1.0(1)` of GStreamer 1.x |
 //! | [`pipeline`], [`doc`] | the sections of a pipeline file; the syntax tree of both forms | `docs/spec/pipeline.md` |
+//! | `on_error` | what happens when an element fails | `docs/spec/pipeline.md` |
 //! | [`params`] | `${name}` in property values | `docs/spec/pipeline.md` |
 //! | [`mod@check`] | the syntax tree against a registry | `docs/spec/pipeline.md` |
 //! | [`diagnostic`] | findings with stable codes, as text and JSON | |
@@ -38,9 +39,11 @@ pub mod yaml;
 mod builder;
 mod graph;
 mod load;
+mod on_error;
 #[cfg(test)]
 mod testing;
 
 pub use builder::GraphBuilder;
-pub use graph::{Converters, Endpoint, Graph, Link, Node, OnError, RestartPolicy, Settings};
+pub use graph::{Converters, Endpoint, Graph, Link, Node, Settings};
 pub use load::{LoadError, Loaded, load, load_launch, load_yaml, parse};
+pub use on_error::{GivenUp, OnError, RestartPolicy, RestartScope};

@@ -29,6 +29,13 @@ impl BusSender {
             MessageKind::Dropped(d) => {
                 tracing::warn!(element = &**element, bytes = d.bytes, offset = d.offset, "dropped: {}", d.reason);
             }
+            MessageKind::Restarting { error, wait, attempt } => {
+                tracing::warn!(element = &**element, attempt, "restarting in {wait}: {error}");
+            }
+            MessageKind::Restarted { attempt } => tracing::info!(element = &**element, attempt, "restarted"),
+            MessageKind::GaveUp { attempts } => tracing::error!(element = &**element, attempts, "gave up restarting"),
+            MessageKind::Stalled { idle } => tracing::warn!(element = &**element, "stalled: nothing moved for {idle}"),
+            MessageKind::Recovered { after } => tracing::info!(element = &**element, "recovered after {after}"),
             _ => tracing::debug!(element = &**element, ?kind, "message"),
         }
         // A full bus means that nobody reads.

@@ -26,6 +26,10 @@ type Command = Box<dyn FnOnce(&mut Chain) + Send>;
 #[derive(Default)]
 pub(crate) struct Control {
     order: AtomicU8,
+    /// Leave, to be built anew.
+    leave: AtomicBool,
+    /// The task is over for good: nobody reads the mail any more.
+    closed: AtomicBool,
     dirty: AtomicBool,
     mail: Mutex<Mail>,
 }
@@ -41,7 +45,16 @@ pub(crate) struct Mail {
 const MAX_REQUESTS: usize = 256;
 
 impl Control {
+    /// What the task should do.
     pub(crate) fn order(&self) -> Order {
+        match self.leave.load(Ordering::Acquire) {
+            true => Order::Cancel,
+            false => self.standing_order(),
+        }
+    }
+
+    /// What the pipeline wants of the task, whatever becomes of it in between.
+    pub(crate) fn standing_order(&self) -> Order {
         match self.order.load(Ordering::Acquire) {
             0 => Order::Run,
             1 => Order::Drain,
@@ -55,6 +68,22 @@ impl Control {
         self.touch(|_| {});
     }
 
+    /// Lets the task leave so that it can be built anew (`true`), or run again.
+    pub(crate) fn leave(&self, leave: bool) {
+        self.leave.store(leave, Ordering::Release);
+        self.touch(|_| {});
+    }
+
+    /// The task is over. Commands that it has not read are dropped, with what they hold.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        drop(self.take());
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn request(&self, node: usize, pad: PadId, request: Request) {
         self.touch(|mail| {
             if mail.requests.len() == MAX_REQUESTS {
@@ -66,6 +95,21 @@ impl Control {
 
     pub(crate) fn command(&self, command: Command) {
         self.touch(|mail| mail.commands.push(command));
+        if self.is_closed() {
+            drop(self.take());
+        }
+    }
+
+    /// Ready when the pipeline wants something else than that the task runs; otherwise wakes the caller when that may be.
+    pub(crate) fn poll_standing_order(&self, cx: &mut Context<'_>) -> Poll<Order> {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.standing_order() {
+            Order::Run => {
+                mail.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            order => Poll::Ready(order),
+        }
     }
 
     /// True when something came since [`Control::take`]. One load: asked for between items.

@@ -11,9 +11,12 @@
 //! | `spin` | looking a little longer before sleeping |
 //! | `driver` | the loop of one task: source, mailbox, timers, full links |
 //! | `failures` | branches that failed while the rest goes on |
+//! | `supervise`, `backoff` | builds anew what has failed, and how soon |
+//! | `joint` | one timeline for what is sent before and after |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
 //! | `clock`, `fs`, `net` | the outside: real, and simulated |
 
+mod backoff;
 mod bus;
 mod chain;
 mod clock;
@@ -21,6 +24,7 @@ mod control;
 mod driver;
 mod failures;
 mod fs;
+mod joint;
 mod link;
 mod net;
 mod pipeline;
@@ -28,6 +32,7 @@ mod plan;
 mod port;
 mod spin;
 mod stats;
+mod supervise;
 
 use std::future::Future;
 use std::io;

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_core::caps::{Mismatch, field};
-use millstream_core::{Caps, CapsSet, Error, Item, PadId, Presence, Result};
+use millstream_core::{Buffer, BufferFlags, Caps, CapsSet, Error, Item, PadId, Presence, Result, Time};
 use millstream_graph::Converters;
 
+use crate::joint::Joint;
 use crate::port::PortSender;
 use crate::stats::LinkStats;
 
@@ -30,6 +31,10 @@ pub(crate) struct SrcLink {
     pub(crate) memory: Memory,
     /// A branch that joined while running waits for a key frame.
     pub(crate) until_keyframe: bool,
+    /// That branch was there before: its next buffer does not follow on what it had.
+    pub(crate) resumes: bool,
+    /// What keeps the link on one timeline when its sender is built anew.
+    pub(crate) joint: Option<Arc<Joint>>,
     /// What could be put between, where caps do not fit.
     pub(crate) converters: Converters,
     /// Last caps, for reports.
@@ -43,7 +48,15 @@ pub(crate) struct Memory {
     pub(crate) started: bool,
     pub(crate) absent: bool,
     pub(crate) ended: bool,
+    /// Buffers that a decoder or player needs before media, where they are kept.
+    headers: Option<Vec<Buffer>>,
 }
+
+/// Headers that a link remembers: those of a file, its metadata, and a few tracks. Beyond it the oldest is forgotten.
+const MAX_HEADERS: usize = 16;
+
+/// Largest header that a link remembers.
+const MAX_HEADER_BYTES: usize = 64 << 10;
 
 impl Memory {
     pub(crate) fn remember(&mut self, item: &Item) {
@@ -54,6 +67,7 @@ impl Memory {
             item if item.is_sticky() => {
                 if matches!(item, Item::StreamStart(_)) {
                     self.sticky.clear();
+                    self.headers.iter_mut().for_each(Vec::clear);
                     (self.started, self.absent, self.ended) = (true, false, false);
                 }
                 self.sticky.retain(|old| std::mem::discriminant(old) != std::mem::discriminant(item));
@@ -65,11 +79,59 @@ impl Memory {
 
     /// What a listener that joins now must hear first.
     pub(crate) fn recall(&self) -> impl Iterator<Item = Item> {
-        self.sticky.iter().cloned()
+        let headers = self.headers.iter().flatten().cloned().map(Item::buffer);
+        self.sticky.iter().cloned().chain(headers)
+    }
+
+    /// Remembers headers that are buffers, too: those of a container have no other form.
+    pub(crate) fn keep_headers(&mut self, keep: bool) {
+        self.headers = keep.then(Vec::new);
+    }
+
+    fn remember_header(&mut self, buffer: &Buffer) {
+        let Some(headers) = &mut self.headers else { return };
+        if buffer.payload.len() > MAX_HEADER_BYTES {
+            return;
+        }
+        // One that comes again counts from now on; order decides between those that exclude each other.
+        headers.retain(|header| header.payload != buffer.payload);
+        if headers.len() == MAX_HEADERS {
+            headers.remove(0);
+        }
+        headers.push(buffer.clone());
     }
 }
 
 impl SrcLink {
+    /// True when buffers need more than to be passed on.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.until_keyframe || self.joint.is_some() || self.memory.headers.is_some()
+    }
+
+    /// An item of a special link; nothing for a buffer that has to be left out.
+    #[cold]
+    pub(crate) fn admit(&mut self, mut item: Item, now: Time) -> Option<Item> {
+        if let Item::Buffer(buffer) = &mut item {
+            let header = buffer.flags.contains(BufferFlags::HEADER);
+            if header {
+                self.memory.remember_header(buffer);
+            } else if self.until_keyframe {
+                if !buffer.is_keyframe() && !self.is_audio() {
+                    return None;
+                }
+                self.until_keyframe = false;
+                if std::mem::take(&mut self.resumes) {
+                    buffer.flags |= BufferFlags::DISCONT;
+                }
+            }
+        }
+        Some(match &self.joint {
+            Some(joint) => joint.pass(&self.to, item, now),
+            None => item,
+        })
+    }
+
     /// True when decoding can start at any buffer.
     pub(crate) fn is_audio(&self) -> bool {
         self.caps.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Caps::is_audio)

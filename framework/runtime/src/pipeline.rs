@@ -3,12 +3,10 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
-use futures_util::FutureExt;
 use millstream_core::{
     CapsSet, Direction, Env, Error, Message, MessageKind, PadId, Presence, Request, Result, Time, TimeDelta,
 };
@@ -22,8 +20,9 @@ use crate::control::{Control, Order};
 use crate::driver::End;
 use crate::failures::Failures;
 use crate::link::{Dest, Memory, SrcLink};
-use crate::plan::{LinkHandle, Outside, Plan, PlannedTask, plan};
+use crate::plan::{Blueprint, LinkHandle, Outside, Plan, plan};
 use crate::stats::{DropCount, DropStats, LinkReport, Whereabouts};
+use crate::supervise::{Supervisor, spawn};
 
 /// How long elements may take to finish what they hold after [`Pipeline::stop`], before they are cancelled.
 pub const DRAIN_LIMIT: TimeDelta = TimeDelta::from_secs(30);
@@ -42,6 +41,8 @@ pub struct Pipeline {
     bus: Option<Bus>,
     links: Arc<Mutex<Vec<LinkHandle>>>,
     drops: Vec<(Arc<str>, Arc<DropStats>)>,
+    /// What the graph and each branch are built from.
+    blueprints: Arc<Mutex<Vec<Arc<Blueprint>>>>,
     handles: HashMap<Arc<str>, Box<dyn Any + Send + Sync>>,
     places: HashMap<Arc<str>, (usize, usize)>,
     latency: TimeDelta,
@@ -108,6 +109,7 @@ impl Pipeline {
             bus: Some(bus),
             links: Arc::default(),
             drops: Vec::new(),
+            blueprints: Arc::default(),
             handles: HashMap::new(),
             places: HashMap::new(),
             latency: TimeDelta::ZERO,
@@ -124,25 +126,42 @@ impl Pipeline {
         self.places.extend(plan.places.into_iter().map(|(name, (task, at))| (name, (first + task, at))));
         self.handles.extend(plan.handles);
         self.drops.extend(plan.drops);
-        self.links.lock().unwrap_or_else(PoisonError::into_inner).extend(plan.links);
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).extend(plan.blueprint.links.iter().cloned());
+        self.blueprints.lock().unwrap_or_else(PoisonError::into_inner).push(plan.blueprint.clone());
         self.latency = self.latency.max(plan.latency);
-        // Consumers first, so that nothing waits in a link for a task that is still being made.
-        let mut planned = Vec::new();
-        for task in plan.tasks {
-            let PlannedTask { driver, control, whereabouts, names, thread, is_source } = task;
-            self.tasks.push(TaskHandle { control, whereabouts, names: names.clone(), is_source, running: true });
-            planned.push((self.tasks.len() - 1, driver, names, thread));
+        for task in &plan.tasks {
+            let (control, whereabouts) = (task.control.clone(), task.whereabouts.clone());
+            let (names, is_source) = (task.names.clone(), task.is_source);
+            self.tasks.push(TaskHandle { control, whereabouts, names, is_source, running: true });
         }
-        for (index, driver, names, thread) in planned.into_iter().rev() {
-            let ends = self.end_sender.clone();
-            let body = async move {
-                let end = AssertUnwindSafe(driver.run()).catch_unwind().await;
-                let end = end.unwrap_or_else(|_| Err(Error::bug("the runtime panicked; please report this")));
-                // Nobody listens only when the pipeline has been dropped.
-                let _ = ends.send((index, end));
+        let mut supervised: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        // Consumers first, so that nothing waits in a link for a task that is still being made.
+        for task in plan.tasks.into_iter().rev() {
+            match plan.blueprint.domain_of_task(task.index) {
+                Some(domain) => supervised.entry(domain).or_default().push(task),
+                None => {
+                    let index = first + task.index;
+                    let control = task.control.clone();
+                    let ends = self.end_sender.clone();
+                    spawn(&self.spawner, task, move |end| {
+                        control.close();
+                        // Nobody listens only when the pipeline has been dropped.
+                        let _ = ends.send((index, end));
+                    })?;
+                }
+            }
+        }
+        for (domain, tasks) in supervised {
+            let supervisor = Supervisor {
+                blueprint: plan.blueprint.clone(),
+                domain,
+                first,
+                spawner: self.spawner.clone(),
+                ends: self.end_sender.clone(),
+                patience: self.limits.cancel,
             };
-            let name = names.first().map_or("task", |n| n);
-            self.spawner.spawn(name, thread, body).map_err(|e| Error::io("cannot start a thread", e))?;
+            let body = supervisor.run(tasks);
+            self.spawner.spawn("supervisor", false, body).map_err(|e| Error::io("cannot start a task", e))?;
         }
         Ok(())
     }
@@ -199,9 +218,14 @@ impl Pipeline {
         read.filter(|(_, reasons)| !reasons.is_empty()).collect()
     }
 
+    /// How often elements with `on-error: restart` were built anew, by name.
+    pub fn restarts(&self) -> BTreeMap<String, u64> {
+        self.monitor().restarts()
+    }
+
     /// Reads the links from elsewhere while the pipeline is being waited for.
     pub fn monitor(&self) -> Monitor {
-        Monitor { links: self.links.clone() }
+        Monitor { links: self.links.clone(), blueprints: self.blueprints.clone() }
     }
 
     /// Attaches a branch to a running element that fans out (`tee`). The branch is a graph whose first element has one
@@ -222,6 +246,10 @@ impl Pipeline {
         let handle =
             LinkHandle { stats: Arc::default(), caps: Arc::default(), from: format!("{element}.late"), to: to.clone() };
         let control = self.tasks[task].control.clone();
+        let mut memory = Memory::default();
+        memory.keep_headers(true);
+        // A branch is planned once; nobody else has told it who feeds it.
+        let _ = plan.blueprint.feeder.set((control.clone(), at, to.clone()));
         let src_link = SrcLink {
             dest: Dest::Port(sender),
             stats: handle.stats.clone(),
@@ -229,8 +257,10 @@ impl Pipeline {
             to,
             accept: accept.map_or(CapsSet::Any, |t| t.caps.clone()),
             presence: Presence::Request,
-            memory: Memory::default(),
+            memory,
             until_keyframe: true,
+            resumes: false,
+            joint: None,
             converters: branch.converters.clone(),
             caps: handle.caps.clone(),
         };
@@ -269,8 +299,8 @@ impl Pipeline {
     }
 
     fn draining(&self) -> bool {
-        self.tasks.iter().any(|t| t.running && t.is_source && t.control.order() != Order::Run)
-            || self.tasks.iter().any(|t| t.is_source && t.control.order() != Order::Run)
+        self.tasks.iter().any(|t| t.running && t.is_source && t.control.standing_order() != Order::Run)
+            || self.tasks.iter().any(|t| t.is_source && t.control.standing_order() != Order::Run)
     }
 
     fn deadline(&self, limit: TimeDelta, order: Order) -> (Time, Order) {
@@ -333,6 +363,7 @@ impl Drop for Pipeline {
 #[derive(Clone)]
 pub struct Monitor {
     links: Arc<Mutex<Vec<LinkHandle>>>,
+    blueprints: Arc<Mutex<Vec<Arc<Blueprint>>>>,
 }
 
 impl Monitor {
@@ -340,6 +371,12 @@ impl Monitor {
     pub fn links(&self) -> Vec<LinkReport> {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.iter().map(LinkHandle::report).collect()
+    }
+
+    /// How often elements with `on-error: restart` were built anew, by name.
+    pub fn restarts(&self) -> BTreeMap<String, u64> {
+        let blueprints = self.blueprints.lock().unwrap_or_else(PoisonError::into_inner);
+        blueprints.iter().flat_map(|b| b.restarts()).map(|(name, count)| (name.to_string(), count)).collect()
     }
 }
 

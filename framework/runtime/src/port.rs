@@ -4,6 +4,10 @@
 //! the aggregate waits for is empty: an encoder that looks three seconds ahead on one branch must not be starved by a
 //! full queue on the other.
 
+mod sender;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +19,8 @@ use millstream_core::{Inbox, Item, PadId, PadSet, QueueLimits, Request, Time};
 
 use crate::control::Control;
 use crate::stats::LinkStats;
+
+pub(crate) use sender::PortSender;
 
 /// Items that a consumer takes at a time: enough to share the cost of the lock, few enough to keep a queue's limit.
 const MAX_BATCH: usize = 64;
@@ -35,6 +41,10 @@ struct State {
     wanted: PadSet,
     consumer: Option<Waker>,
     closed: bool,
+    /// The consumer may be built anew: when it goes, what comes is left out and counted.
+    counts_loss: bool,
+    /// The consumer may be built anew: when it goes, producers wait for the next one.
+    waits_for_next: bool,
     group: bool,
     next: usize,
 }
@@ -67,23 +77,18 @@ struct Held {
     bytes: usize,
 }
 
-/// The sending end of one pad.
-///
-/// Items gather here first, because a lock and a wake-up for each cost more than everything else that happens to it;
-/// whoever drives the producer flushes before it waits for anything.
-pub(crate) struct PortSender {
-    port: Arc<Port>,
-    pad: PadId,
-    gathered: VecDeque<Item>,
-}
-
-/// Buffers that a sender gathers before it takes the lock by itself.
-const MAX_GATHERED: usize = 32;
-
 impl Port {
     pub(crate) fn new() -> Arc<Self> {
-        let state =
-            State { pads: Vec::new(), wanted: PadSet::empty(), consumer: None, closed: false, group: false, next: 0 };
+        let state = State {
+            pads: Vec::new(),
+            wanted: PadSet::empty(),
+            consumer: None,
+            closed: false,
+            counts_loss: false,
+            waits_for_next: false,
+            group: false,
+            next: 0,
+        };
         Arc::new(Self { state: Mutex::new(state), handed_over: AtomicUsize::new(0), taken: AtomicUsize::new(0) })
     }
 
@@ -108,7 +113,18 @@ impl Port {
             roots: Vec::new(),
         });
         let pad = PadId((state.pads.len() - 1) as u16);
-        PortSender { port: self.clone(), pad, gathered: VecDeque::with_capacity(MAX_GATHERED) }
+        PortSender::new(self, pad)
+    }
+
+    /// The sending end of a pad whose producer was built anew.
+    pub(crate) fn sender_again(self: &Arc<Self>, pad: PadId) -> PortSender {
+        PortSender::new(self, pad)
+    }
+
+    /// The consumer may be built anew. While it is gone, producers that are live leave out what comes, the others wait.
+    pub(crate) fn outlive_consumer(&self, live: bool) {
+        let mut state = self.lock();
+        (state.counts_loss, state.waits_for_next) = (live, !live);
     }
 
     /// Sends a request to whoever feeds a pad.
@@ -150,8 +166,15 @@ impl Port {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// The consumer is gone: producers no longer wait, what they send is dropped.
+    /// The consumer is gone: producers no longer wait, what they send is dropped; unless there will be another one.
     pub(crate) fn close(&self) {
+        if !self.lock().waits_for_next {
+            self.shut();
+        }
+    }
+
+    /// The consumer is gone for good.
+    pub(crate) fn shut(&self) {
         let woken: Vec<Waker> = {
             let mut state = self.lock();
             state.closed = true;
@@ -164,6 +187,36 @@ impl Port {
     /// True when a producer has gone without ending its stream, and all that it sent before has been taken.
     pub(crate) fn is_lost(&self) -> bool {
         self.lock().pads.iter().any(|p| p.lost && p.items.is_empty())
+    }
+
+    /// Waits until no producer is left.
+    pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.pads.iter().all(|p| p.ended || p.lost) {
+            return Poll::Ready(());
+        }
+        state.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// True when no producer feeds it, or could.
+    pub(crate) fn is_unfed(&self) -> bool {
+        self.lock().pads.is_empty()
+    }
+
+    /// A producer that could have been built anew will not: its stream ends here, or is left without an end.
+    pub(crate) fn give_up_producer(&self, pad: PadId, ends: bool) {
+        let waker = {
+            let mut state = self.lock();
+            let Some(pad) = state.pads.get_mut(pad.index()) else { return };
+            if ends && !pad.ended {
+                pad.ended = true;
+                pad.push(Item::Eos);
+            }
+            pad.lost = !pad.ended;
+            state.consumer.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// True when something waits to be taken.
@@ -241,6 +294,11 @@ impl State {
     /// Adds an item to a pad, or gives it back when the pad is full. Only buffers wait: the rest always goes in.
     fn put(&mut self, at: usize, item: Item) -> Result<(), Item> {
         if self.closed {
+            let pad = &mut self.pads[at];
+            pad.ended |= matches!(item, Item::Eos);
+            if self.counts_loss && matches!(item, Item::Buffer(_)) {
+                pad.stats.refuse(&item);
+            }
             return Ok(());
         }
         let full = matches!(item, Item::Buffer(_)) && self.is_full(at);
@@ -353,235 +411,5 @@ impl Pad {
     fn flush(&mut self) {
         self.items.retain(|item| !matches!(item, Item::Buffer(_) | Item::Gap(_) | Item::Eos));
         (self.bytes, self.buffers, self.timed, self.skipping) = (0, 0, 0, false);
-    }
-}
-
-impl PortSender {
-    /// Takes an item. False when the pad is full and [`PortSender::flush`] has to be called again before the next item.
-    pub(crate) fn push(&mut self, item: Item) -> bool {
-        if matches!(item, Item::Flush(_)) {
-            self.gathered.retain(Item::is_sticky);
-        }
-        let urgent = !matches!(item, Item::Buffer(_));
-        self.gathered.push_back(item);
-        if urgent || self.gathered.len() >= MAX_GATHERED { self.flush() } else { true }
-    }
-
-    /// True when something has been gathered.
-    pub(crate) fn has_gathered(&self) -> bool {
-        !self.gathered.is_empty()
-    }
-
-    /// Hands over what has been gathered. False when the pad is full before all is gone.
-    pub(crate) fn flush(&mut self) -> bool {
-        if self.gathered.is_empty() {
-            return true;
-        }
-        let waker = {
-            let mut state = self.port.lock();
-            while let Some(item) = self.gathered.pop_front() {
-                if let Err(item) = state.put(self.pad.index(), item) {
-                    self.gathered.push_front(item);
-                    break;
-                }
-            }
-            self.port.handed_over.fetch_add(1, Ordering::Relaxed);
-            state.consumer.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        self.gathered.is_empty()
-    }
-
-    /// Counter that moves when the consumer takes something.
-    pub(crate) fn taken(&self) -> &AtomicUsize {
-        &self.port.taken
-    }
-
-    /// Waits until the pad has room.
-    pub(crate) async fn ready(&self) {
-        poll_fn(|cx| self.poll_ready(cx)).await;
-    }
-
-    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.port.lock();
-        let at = self.pad.index();
-        // Woken or not: a producer that waits goes on when there is room to speak of.
-        if !state.is_full(at) && (state.pads[at].waiter.is_none() || state.has_room(at)) {
-            return Poll::Ready(());
-        }
-        state.pads[self.pad.index()].waiter = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    /// Says who feeds this pad, for requests from downstream, and which sources its data comes from.
-    pub(crate) fn set_upstream(&self, control: Arc<Control>, node: usize, src: PadId, roots: Vec<usize>) {
-        let mut state = self.port.lock();
-        let pad = &mut state.pads[self.pad.index()];
-        (pad.upstream, pad.roots) = (Some((control, node, src)), roots);
-    }
-
-    /// Whoever fed this pad has finished in good order: unless the stream has ended already, it ends now. A sender
-    /// that is dropped without this leaves its stream open, since half of a stream must not look like a whole one.
-    pub(crate) fn end(&mut self) {
-        self.flush();
-        let waker = {
-            let mut state = self.port.lock();
-            let pad = &mut state.pads[self.pad.index()];
-            if !pad.ended {
-                pad.ended = true;
-                pad.push(Item::Eos);
-            }
-            state.consumer.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl PortSender {
-    /// Whoever fed this pad is gone and the stream has no end: the consumer must not finish what it has.
-    pub(crate) fn abandon(&mut self) {
-        let waker = {
-            let mut state = self.port.lock();
-            let pad = &mut state.pads[self.pad.index()];
-            pad.lost = !pad.ended;
-            state.consumer.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl Drop for PortSender {
-    fn drop(&mut self) {
-        self.abandon();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::Context;
-
-    use futures_util::task::noop_waker;
-    use millstream_core::{Buffer, BufferFlags};
-
-    use super::*;
-
-    fn limits(buffers: usize, leaky: Leaky) -> QueueLimits {
-        QueueLimits { buffers, bytes: 0, time: 0, leaky }
-    }
-
-    fn item(id: u8, key: bool) -> Item {
-        let mut flags = BufferFlags::empty();
-        flags.set(BufferFlags::KEYFRAME, key);
-        Item::buffer(Buffer::new(vec![id]).with_flags(flags))
-    }
-
-    fn take(port: &Port) -> Vec<u8> {
-        let (mut all, waker) = (Vec::new(), noop_waker());
-        let mut batch = VecDeque::new();
-        while port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready() {
-            all.extend(batch.drain(..).filter_map(|(_, item)| match item {
-                Item::Buffer(b) => Some(b.payload.contiguous()[0]),
-                _ => None,
-            }));
-        }
-        all
-    }
-
-    impl PortSender {
-        fn send(&mut self, item: Item) -> bool {
-            self.push(item) && self.flush()
-        }
-    }
-
-    #[test]
-    fn a_full_pad_keeps_the_item_with_the_sender_but_takes_what_is_not_media() {
-        let port = Port::new();
-        let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
-        assert!(sender.send(item(1, true)) && sender.send(item(2, false)));
-        assert!(sender.send(Item::Caps("a/b".parse().unwrap())));
-        assert!(!sender.send(item(3, false)));
-        assert_eq!(take(&port), [1, 2]);
-        assert!(sender.flush());
-        assert_eq!(take(&port), [3]);
-    }
-
-    #[test]
-    fn buffers_gather_before_they_take_the_lock() {
-        let port = Port::new();
-        let mut sender = port.add_pad(limits(100, Leaky::No), Arc::default());
-        (0..MAX_GATHERED as u8 - 1).for_each(|i| assert!(sender.push(item(i, true))));
-        assert!(take(&port).is_empty());
-        assert!(sender.push(item(99, true)));
-        assert_eq!(take(&port).len(), MAX_GATHERED);
-    }
-
-    #[test]
-    fn leaky_pads_leave_out_what_they_say() {
-        let send = |leaky, keys: &[bool]| {
-            let port = Port::new();
-            let stats = Arc::<LinkStats>::default();
-            let mut sender = port.add_pad(limits(2, leaky), stats.clone());
-            keys.iter().enumerate().for_each(|(i, key)| assert!(sender.send(item(i as u8, *key))));
-            let mut got = take(&port);
-            assert!(sender.send(item(8, false)) && sender.send(item(9, true)));
-            got.extend(take(&port));
-            let report = stats.report("", "");
-            assert_eq!(report.buffers, keys.len() as u64 + 2, "everything that was given, whatever became of it");
-            (got, report.dropped)
-        };
-        let keys = [true, false, false, true];
-        assert_eq!(send(Leaky::Upstream, &keys), (vec![0, 1, 8, 9], 2));
-        assert_eq!(send(Leaky::Downstream, &keys), (vec![2, 3, 8, 9], 2));
-        assert_eq!(send(Leaky::ToKeyframe, &keys), (vec![0, 1, 9], 3), "8 depends on what was left out");
-    }
-
-    #[test]
-    fn a_producer_is_not_held_back_while_a_needed_pad_is_empty() {
-        let port = Port::new();
-        let mut direct = port.add_pad(limits(1, Leaky::No), Arc::default());
-        let mut encoded = port.add_pad(limits(1, Leaky::No), Arc::default());
-        assert!(direct.send(item(1, true)));
-        assert!(!direct.send(item(2, true)));
-        direct.set_upstream(Arc::default(), 0, PadId(0), vec![7]);
-        port.set_inbox(&Inbox::new(2), PadSet::from_iter([PadId(1)]));
-        assert!(!direct.flush(), "the pad that starves comes from another source");
-        encoded.set_upstream(Arc::default(), 0, PadId(0), vec![7]);
-        port.set_inbox(&Inbox::new(2), PadSet::from_iter([PadId(1)]));
-        assert!(direct.flush(), "the muxer waits for the encoder");
-        assert!(encoded.send(item(3, true)));
-        assert!(!direct.send(item(4, true)), "nobody is waiting any more");
-    }
-
-    #[test]
-    fn a_flush_overtakes_data_and_keeps_caps() {
-        let port = Port::new();
-        let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
-        for item in [Item::Caps("a/b".parse().unwrap()), item(1, true), item(2, true), Item::Flush(7)] {
-            assert!(sender.send(item));
-        }
-        let (mut batch, waker) = (VecDeque::new(), noop_waker());
-        assert!(port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready());
-        let names: Vec<_> = batch.iter().map(|(_, item)| item.name()).collect();
-        assert_eq!(names, ["flush", "caps"]);
-    }
-
-    #[test]
-    fn a_producer_that_finishes_ends_its_pad_once_and_a_lost_one_leaves_it_open() {
-        let port = Port::new();
-        let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
-        assert!(sender.send(Item::Eos));
-        sender.end();
-        port.add_pad(limits(2, Leaky::No), Arc::default()).end();
-        drop(port.add_pad(limits(2, Leaky::No), Arc::default()));
-        let (mut batch, waker) = (VecDeque::new(), noop_waker());
-        assert!(port.poll_take(&mut Context::from_waker(&waker), &mut batch).is_ready());
-        let pads: Vec<_> = batch.iter().map(|(pad, item)| (pad.0, item.name())).collect();
-        assert_eq!(pads, [(0, "eos"), (1, "eos")]);
     }
 }

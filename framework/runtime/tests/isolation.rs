@@ -92,14 +92,6 @@ fn when_the_last_branch_fails_the_pipeline_ends_at_once() {
 }
 
 #[test]
-fn restarting_is_refused_until_it_exists() {
-    let (mut b, ..) = forked(false, false);
-    b.graph.nodes[0].on_error = OnError::Restart(Default::default());
-    let error = simulation(1).start(&b.graph).err().unwrap();
-    assert!(error.to_string().contains("`on-error: restart` of src is not supported yet"), "{error}");
-}
-
-#[test]
 fn an_application_can_send_requests_into_a_pipeline() {
     let heard: Log = Arc::default();
     struct Hears(Log);

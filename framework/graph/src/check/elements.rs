@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_core::settings::{AnySettings, Node, NodeKind, SettingsDecl, SettingsError, SettingsErrorKind, Span};
+use millstream_core::settings::{AnySettings, SettingsDecl, SettingsError, SettingsErrorKind, Span};
 use millstream_core::{CapsSet, Error, Factory};
 
 use super::Checker;
 use crate::diagnostic::{Diagnostic, codes, did_you_mean};
 use crate::doc::{ElementDoc, Syntax};
-use crate::graph::{OnError, RestartPolicy, Settings};
+use crate::graph::Settings;
+use crate::on_error::{self, OnError};
 
 /// An element with what was found out about it; faults were reported.
 pub(super) struct Built<'a> {
@@ -154,49 +155,17 @@ impl<'a> Checker<'a> {
 
     fn on_error(&mut self, doc: &ElementDoc) -> OnError {
         let Some(node) = &doc.on_error else { return OnError::default() };
-        match read_on_error(node) {
-            Ok(OnError::Restart(_)) => {
-                let d = Diagnostic::error(codes::BAD_ON_ERROR, "`on-error: restart` is not supported yet");
-                self.diagnostics.push(d.at(node.span, "").hint("use `isolate` or `fail`"));
-                OnError::default()
-            }
-            Ok(on_error) => on_error,
-            Err(error) => {
-                let span = error.span.unwrap_or(node.span);
-                let d = Diagnostic::error(codes::BAD_ON_ERROR, format!("`on-error`: {error}")).at(span, "");
-                let d = d.expected("`fail` or `isolate`");
-                let word = node.as_str().and_then(|word| did_you_mean(word, ["fail", "isolate"]));
-                self.diagnostics.push(match word {
-                    Some(near) => d.hint(format!("did you mean `{near}`?")),
-                    None => d,
-                });
-                OnError::default()
-            }
-        }
-    }
-}
-
-fn read_on_error(node: &Node) -> Result<OnError, SettingsError> {
-    let unknown = |name: String| {
-        let known = ["fail", "isolate", "restart"].map(str::to_owned).to_vec();
-        SettingsError::new(SettingsErrorKind::UnknownVariant { name, known })
-    };
-    match &node.kind {
-        NodeKind::Scalar { text, .. } => match text.as_str() {
-            "fail" => Ok(OnError::Fail),
-            "isolate" => Ok(OnError::Isolate),
-            "restart" => Ok(OnError::Restart(RestartPolicy::default())),
-            _ => Err(unknown(text.clone())),
-        },
-        NodeKind::Map(entries) => match entries.as_slice() {
-            [(key, policy)] if key.text == "restart" => {
-                let policy = SettingsDecl::of::<RestartPolicy>().parse(policy).map_err(|e| e.inside("restart"))?;
-                Ok(OnError::Restart(policy.downcast_ref().cloned().unwrap_or_default()))
-            }
-            [(key, _)] => Err(unknown(key.text.clone()).or_at(key.span)),
-            _ => Err(unknown(node.describe())),
-        },
-        NodeKind::Null | NodeKind::Seq(_) => Err(unknown(node.describe())),
+        on_error::read(node).unwrap_or_else(|error| {
+            let span = error.span.unwrap_or(node.span);
+            let d = Diagnostic::error(codes::BAD_ON_ERROR, format!("`on-error`: {error}")).at(span, "");
+            let d = d.expected("`fail`, `isolate`, `restart` or `{ restart: { limit: 5, delay: 1s } }`");
+            let word = node.as_str().and_then(|word| did_you_mean(word, on_error::WORDS));
+            self.diagnostics.push(match word {
+                Some(near) => d.hint(format!("did you mean `{near}`?")),
+                None => d,
+            });
+            OnError::default()
+        })
     }
 }
 

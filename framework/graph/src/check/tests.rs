@@ -213,12 +213,13 @@ fn on_error_is_read() {
         let (graph, diagnostics, _) = run(&text, true);
         graph.map(|graph| graph.nodes[1].on_error.clone()).ok_or_else(|| diagnostics[0].code)
     };
-    use crate::graph::OnError;
+    use crate::on_error::{OnError, RestartPolicy};
     assert_eq!(on_error("isolate"), Ok(OnError::Isolate));
     assert_eq!(on_error("fail"), Ok(OnError::Fail));
-    // Well-formed, and refused: there is no restart yet.
-    assert_eq!(on_error("restart"), Err(codes::BAD_ON_ERROR));
-    assert_eq!(on_error("{ restart: { limit: 3 } }"), Err(codes::BAD_ON_ERROR));
+    assert_eq!(on_error("restart"), Ok(OnError::Restart(RestartPolicy::default())));
+    let thrice = OnError::Restart(RestartPolicy { limit: 3, ..RestartPolicy::default() });
+    assert_eq!(on_error("{ restart: { limit: 3 } }"), Ok(thrice.clone()));
+    assert_eq!(on_error("\"restart,limit=3\""), Ok(thrice));
     assert_eq!(on_error("restrat"), Err(codes::BAD_ON_ERROR));
     assert_eq!(on_error("{ restart: { limits: 3 } }"), Err(codes::BAD_ON_ERROR));
 }

@@ -7,6 +7,7 @@ use millstream_core::settings::{Node, NodeKind};
 use super::chains::{Mentions, chains};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::doc::{ElementDoc, PipelineDoc};
+use crate::on_error;
 
 /// Writes `doc` as one launch line.
 ///
@@ -14,7 +15,7 @@ use crate::doc::{ElementDoc, PipelineDoc};
 /// are left out.
 ///
 /// # Errors
-/// What a line cannot say: `on-error`, and properties that are mappings or nothing.
+/// What a line cannot say: properties that are mappings or nothing.
 pub fn to_launch(doc: &PipelineDoc) -> Result<String, Vec<Diagnostic>> {
     let chains = chains(doc);
     let mut writer =
@@ -74,8 +75,13 @@ impl Writer<'_> {
 
     fn properties(&mut self, element: &ElementDoc) {
         if let Some(on_error) = &element.on_error {
-            let message = format!("`on-error` of `{}` cannot be said in a launch line", element.name.value);
-            self.errors.push(Diagnostic::error(codes::NOT_SUPPORTED, message).at(on_error.span, ""));
+            match on_error::as_text(on_error) {
+                Some(text) => self.words.push(format!("on-error={}", scalar(&text, false))),
+                None => {
+                    let message = format!("`on-error` of `{}` cannot be said in a launch line", element.name.value);
+                    self.errors.push(Diagnostic::error(codes::NOT_SUPPORTED, message).at(on_error.span, ""));
+                }
+            }
         }
         for (key, value) in element.props.entries().unwrap_or_default() {
             match value_text(value) {

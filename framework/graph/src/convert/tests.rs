@@ -79,8 +79,23 @@ fn a_file_becomes_a_line() {
 
 #[test]
 fn what_a_line_cannot_say_is_an_error() {
-    let doc = read_yaml("elements: { a: { element: b, on-error: restart, p: { q: 1 }, r: ~ } }\n");
+    let doc = read_yaml("elements: { a: { element: b, on-error: [restart], p: { q: 1 }, r: ~ } }\n");
     assert_eq!(to_launch(&doc).expect_err("three faults").len(), 3);
+}
+
+#[test]
+fn on_error_stands_among_the_properties_of_a_line() {
+    let doc = read_yaml(
+        "elements: { a: filesrc, b: { element: fakesink, on-error: { restart: { limit: 3, delay: 2s } }, sync: true } }\nlinks: [a ! b]\n",
+    );
+    let line = to_launch(&doc).expect("a line");
+    assert_eq!(line, "filesrc name=a ! fakesink name=b on-error=restart,limit=3,delay=2s sync=true");
+    let read_back = read_launch(&line);
+    assert_eq!(
+        read_back.elements[1].on_error.as_ref().and_then(|node| node.as_str()),
+        Some("restart,limit=3,delay=2s")
+    );
+    assert_eq!(read_back.elements[1].props.entries().map(<[_]>::len), Some(1));
 }
 
 /// Texts with everything that quoting has to mind.

@@ -130,8 +130,8 @@ code_table! {
          bare numbers of other programs mean nanoseconds in one and seconds in another; sizes may have one (16MiB), and so \
          may bit rates (2500k)."
     BAD_ON_ERROR "MS0408" "on-error is malformed"
-        "`on-error` is `fail` or `isolate`. `restart` is a word of the format, and is refused: there is no restart yet, so \
-         that a pipeline which counts on it must not start."
+        "`on-error` is `fail`, `isolate` or `restart`; `{ restart: { limit: 5, delay: 1s } }` and `restart,limit=5,delay=1s` say \
+         how often and how fast."
     BAD_CAPS "MS0409" "The caps cannot be read"
         "Caps are a media type and fields, `video/x-h264,stream-format=avc,width=1920`, several of them separated by `;`."
     SETTINGS_CONFLICT "MS0410" "The settings cannot work together"

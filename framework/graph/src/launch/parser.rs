@@ -8,6 +8,9 @@ use super::lexer::{Token, TokenKind};
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
 use crate::doc::{ElementDoc, EndDoc, LinkDoc, PipelineDoc, Spanned, is_name};
 
+/// What happens when an element fails: read by the framework, no property of the element.
+const ON_ERROR: &str = "on-error";
+
 /// The names that `name=` gives in a line: made-up names keep clear of them.
 pub(super) fn names_of(tokens: &[Token]) -> Vec<String> {
     let name = |token: &Token| match &token.kind {
@@ -100,7 +103,9 @@ impl<'a> Parser<'a> {
         let named = explicit.is_some();
         let own = explicit.unwrap_or_else(|| Spanned::new(self.made_up(name), span));
         let whole = props.last().map_or(span, |(_, value)| span.join(value.span));
-        let props: Vec<(Key, Node)> = props.into_iter().filter(|(key, _)| key.text != "name").collect();
+        let on_error = props.iter().find(|(key, _)| key.text == ON_ERROR).map(|(_, value)| value.clone());
+        let props: Vec<(Key, Node)> =
+            props.into_iter().filter(|(key, _)| !matches!(key.text.as_str(), "name" | ON_ERROR)).collect();
         let last = props.last().map_or(span, |(_, value)| value.span);
         let props_span = props.first().map_or(Span::at(span.end), |(key, _)| key.span.join(last));
         self.doc.elements.push(ElementDoc {
@@ -108,7 +113,7 @@ impl<'a> Parser<'a> {
             named,
             element: Spanned::new(name.to_owned(), span),
             props: Node { span: props_span, kind: NodeKind::Map(props) },
-            on_error: None,
+            on_error,
             incomplete,
             span: whole,
         });

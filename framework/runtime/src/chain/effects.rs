@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_core::output::Effect;
-use millstream_core::{Buffer, Dropped, Error, Item, MessageKind, PadId, Presence, Result};
+use millstream_core::{Dropped, Error, Item, MessageKind, PadId, Presence, Result};
 
 use super::{Chain, Slot, Upstream};
 use crate::bus::BusSender;
@@ -19,9 +19,8 @@ impl Slot {
 
     /// A branch that was attached while running begins at a key frame.
     #[cold]
-    pub(super) fn left_out_for_late_branch(&self, buffer: &Buffer, bus: &BusSender) {
-        let bytes = buffer.payload.len() as u64;
-        self.dropped(Dropped { reason: "late branch before its first key frame", bytes, offset: buffer.offset }, bus);
+    pub(super) fn left_out_for_late_branch(&self, bytes: u64, bus: &BusSender) {
+        self.dropped(Dropped { reason: "late branch before its first key frame", bytes, offset: None }, bus);
     }
 }
 

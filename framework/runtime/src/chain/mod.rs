@@ -15,7 +15,7 @@ use millstream_core::{BlockingSource, Flow, Item, Output, PadId, PadSet, Produce
 use crate::bus::BusSender;
 use crate::failures::Failures;
 use crate::link::{Dest, SrcLink};
-use crate::port::Port;
+use crate::port::{Port, PortSender};
 use crate::stats::{DropStats, LinkStats, Whereabouts};
 
 pub(crate) use group::Group;
@@ -294,6 +294,19 @@ impl Chain {
         }
     }
 
+    /// Whoever is at the far end of the link to `to` was built anew: tells it what it missed.
+    pub(crate) fn rejoin(&mut self, node: usize, to: &str, sender: PortSender) {
+        let Some(slot) = self.nodes.get_mut(node).filter(|slot| !matches!(slot.kind, Kind::Dead)) else { return };
+        let Some(pad) = slot.srcs.iter().position(|link| link.to == to) else { return };
+        let link = &mut slot.srcs[pad];
+        (link.dest, link.until_keyframe, link.resumes) = (Dest::Port(sender), true, true);
+        let eos = link.memory.ended.then_some(Item::Eos);
+        let missed: Vec<Item> = link.memory.recall().chain(eos).collect();
+        for item in missed.into_iter().rev() {
+            self.stack.push(Work::Emit(node, PadId(pad as u16), item));
+        }
+    }
+
     fn deliver_all(&mut self) -> Result<Step> {
         while self.stack.len() > self.floor {
             let mut next = self.stack.pop();
@@ -314,14 +327,20 @@ impl Chain {
     fn hop(&mut self, node: usize, pad: PadId, item: Item) -> Result<Hop> {
         let slot = &mut self.nodes[node];
         let Some(link) = slot.srcs.get_mut(pad.index()) else { return Ok(Hop::Next(None)) };
-        match &item {
-            Item::Buffer(buffer) if link.until_keyframe => {
-                if !buffer.is_keyframe() && !link.is_audio() {
-                    slot.left_out_for_late_branch(buffer, &self.bus);
-                    return Ok(Hop::Next(None));
+        let item = match link.is_special() {
+            false => item,
+            true => {
+                let bytes = item.bytes() as u64;
+                match link.admit(item, self.out.now()) {
+                    Some(item) => item,
+                    None => {
+                        slot.left_out_for_late_branch(bytes, &self.bus);
+                        return Ok(Hop::Next(None));
+                    }
                 }
-                link.until_keyframe = false;
             }
+        };
+        match &item {
             Item::Buffer(_) => {}
             other => {
                 if let Err(e) = Self::note(link, other, &self.bus, &slot.name) {

@@ -236,6 +236,10 @@ impl Task {
                 return Ok(End::Cancelled);
             }
         }
+        // A branch that was built anew meanwhile hears that there is no more.
+        if self.serve()? || self.drain().await? {
+            return Ok(End::Cancelled);
+        }
         self.chain.end_links();
         Ok(End::Eos)
     }
