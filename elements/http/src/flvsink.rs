@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::player::{Entry, FlvRoute};
-use millstream_server::http::{HEALTH, Server, normalise};
+use millstream_server::http::{Server, check_path};
 
 /// How long players may take to be sent the end.
 const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
@@ -61,21 +61,7 @@ fn default_backlog() -> DurationSetting {
 
 impl HttpFlvSinkSettings {
     fn check(&self) -> Result<()> {
-        if self.path == HEALTH {
-            let error = Error::settings(format!("{HEALTH} is where every listener says that it is alive"));
-            return Err(error.on_property("path").hint("choose another path: /live/cam.flv"));
-        }
-        match normalise(&self.path) {
-            Some(plain) if plain == self.path && plain != "/" => Ok(()),
-            Some(plain) if plain != "/" => {
-                let error = Error::settings(format!("`{}` is not written as paths are compared", self.path));
-                Err(error.on_property("path").hint(format!("write {plain}")))
-            }
-            _ => {
-                let error = Error::settings(format!("`{}` is no path of a stream", self.path)).on_property("path");
-                Err(error.hint("write the path of the URL from its slash on, without a query: /live/cam.flv"))
-            }
-        }
+        check_path(&self.path, "/live/cam.flv").map_err(|error| error.on_property("path"))
     }
 
     fn limits(&self) -> FeedLimits {
@@ -231,7 +217,7 @@ mod tests {
     #[test]
     fn a_path_that_nobody_could_ask_for_is_refused() {
         assert!(checked("/live/cam.flv").is_ok());
-        for path in ["", "/", "live/cam.flv", "/live//cam.flv", "/../cam.flv", "/cam.flv?key=1", HEALTH] {
+        for path in ["", "/", "live/cam.flv", "/live//cam.flv", "/../cam.flv", "/cam.flv?key=1", "/healthz"] {
             assert!(checked(path).is_err(), "{path}");
         }
     }

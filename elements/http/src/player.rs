@@ -5,11 +5,11 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Response};
 use millstream_flv::live::{Class, Cursor, Feed, FeedEntry, classify};
 use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
 
-use millstream_server::http::{Body, Connection, Live, Route, Slices};
+use millstream_server::http::{Answer, Ask, Body, Connection, Live, Route, Slices};
 
 /// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
 const WRITE_BUDGET: usize = 256 << 10;
@@ -72,12 +72,12 @@ fn file_header(feed: &Feed<Entry>) -> Bytes {
 pub(crate) struct FlvRoute(pub(crate) Arc<Feed<Entry>>);
 
 impl Route for FlvRoute {
-    fn answer(&self, request: &Request<()>, connection: &Connection) -> Response<Body> {
-        let body = if request.method() == Method::HEAD {
+    fn answer(&self, ask: &Ask<'_>) -> Answer {
+        let body = if ask.request.method() == Method::HEAD {
             Body::Full(Bytes::new())
         } else {
             let header = Some(file_header(&self.0));
-            Body::Live(Box::new(Player { header, cursor: Some(self.0.join()), connection: connection.clone() }))
+            Body::Live(Box::new(Player { header, cursor: Some(self.0.join()), connection: ask.connection.clone() }))
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
@@ -85,7 +85,7 @@ impl Route for FlvRoute {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Nothing follows a stream that ends when it ends.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
+        response.into()
     }
 }
 

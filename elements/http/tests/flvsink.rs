@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, audio, config, file_header, inter, key, machine, metadata, push, serving, tags, times};
+use common::{Client, address, audio, config, file_header, inter, key, machine, metadata, push, serving, tags, times};
 use millstream_core::{MessageKind, TimeDelta};
 use millstream_flv::wire::TagKind;
 use millstream_runtime::{Bus, Runtime};
@@ -40,7 +40,7 @@ fn flv_5_who_joins_gets_header_metadata_configs_and_the_group_of_pictures_in_chu
     runtime.block_on(async {
         push(&input, begun()).await;
         wait(&runtime, 1).await;
-        let mut client = Client::get(&net, "/live/cam.flv?session=1", "1.1").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv?session=1", "1.1").await;
         let head = client.head().await;
         assert_eq!((head.status(), head.get("content-type")), (200, Some("video/x-flv")));
         assert_eq!(head.get("transfer-encoding"), Some("chunked"));
@@ -67,7 +67,7 @@ fn flv_5_http_1_0_gets_the_same_up_to_the_end_of_the_connection() {
     runtime.block_on(async {
         push(&input, begun()).await;
         wait(&runtime, 1).await;
-        let mut client = Client::get(&net, "/live/cam.flv", "1.0").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv", "1.0").await;
         let head = client.head().await;
         assert_eq!((head.status(), head.get("transfer-encoding")), (200, None));
         // It takes time to send the end, and still it comes.
@@ -87,7 +87,7 @@ fn flv_5_the_end_waits_for_who_has_not_read_it() {
         // Some KiB more than the network holds.
         push(&input, [file_header(), config(), key(0, (256 << 10) + 4000)]).await;
         wait(&runtime, 1).await;
-        let mut client = Client::get(&net, "/live/cam.flv", "1.0").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv", "1.0").await;
         client.head().await;
         input.eos().await.unwrap();
         let reads = async {
@@ -105,7 +105,7 @@ fn flv_5_players_that_come_first_wait() {
     let (runtime, net) = machine();
     let (_pipeline, input) = serving(&runtime, "");
     runtime.block_on(async {
-        let mut client = Client::get(&net, "/live/cam.flv", "1.1").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv", "1.1").await;
         assert_eq!(client.head().await.status(), 200);
         let mut all = client.chunk().await.to_vec();
         assert_eq!(all[4], 5, "audio and video may come");
@@ -124,7 +124,7 @@ fn flv_5_without_audio_none_is_announced() {
     runtime.block_on(async {
         push(&input, [file_header(), config(), key(0, 50), inter(40, 50)]).await;
         wait(&runtime, 1).await;
-        let mut client = Client::get(&net, "/live/cam.flv", "1.1").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv", "1.1").await;
         client.head().await;
         let header = client.chunk().await;
         assert_eq!(header[4], 1);
@@ -141,12 +141,12 @@ fn flv_5_head_is_no_player_and_other_paths_are_not_found() {
     let (mut pipeline, _input) = serving(&runtime, "");
     let mut bus = pipeline.bus().unwrap();
     runtime.block_on(async {
-        let mut client = Client::connect(&net).await;
+        let mut client = Client::connect(&net, address()).await;
         client.send("HEAD /live/cam.flv HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let head = client.head().await;
         assert_eq!((head.status(), head.get("content-type")), (200, Some("video/x-flv")));
         assert!(client.rest().await.is_empty());
-        let mut client = Client::get(&net, "/live/other.flv", "1.1").await;
+        let mut client = Client::get(&net, address(), "/live/other.flv", "1.1").await;
         assert_eq!(client.head().await.status(), 404);
         wait(&runtime, 1).await;
         let told = std::iter::from_fn(|| bus.try_next());
@@ -166,9 +166,9 @@ fn flv_5_a_slow_player_skips_to_a_key_frame_counted_and_nobody_waits_for_it() {
     let mut bus = pipeline.bus().unwrap();
     runtime.block_on(async {
         push(&input, [file_header(), config()]).await;
-        let mut slow = Client::get(&net, "/live/cam.flv", "1.0").await;
+        let mut slow = Client::get(&net, address(), "/live/cam.flv", "1.0").await;
         players(&mut bus, "1").await;
-        let mut quick = Client::get(&net, "/live/cam.flv", "1.0").await;
+        let mut quick = Client::get(&net, address(), "/live/cam.flv", "1.0").await;
         players(&mut bus, "2").await;
         let feeder = async {
             for number in 0..100 {
@@ -201,13 +201,13 @@ fn flv_5_players_that_leave_or_take_nothing_are_gone() {
     let (mut pipeline, input) = serving(&runtime, "");
     let mut bus = pipeline.bus().unwrap();
     runtime.block_on(async {
-        let mut client = Client::get(&net, "/live/cam.flv", "1.1").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv", "1.1").await;
         players(&mut bus, "1").await;
         client.head().await;
         drop(client);
         players(&mut bus, "0").await;
         // This one stays, and reads nothing of more than the network holds.
-        let client = Client::get(&net, "/live/cam.flv", "1.1").await;
+        let client = Client::get(&net, address(), "/live/cam.flv", "1.1").await;
         players(&mut bus, "1").await;
         let begun = runtime.env().clock.now();
         push(&input, [file_header()].into_iter().chain((0..10).map(picture))).await;
@@ -226,7 +226,7 @@ fn sinks_share_a_listener_but_not_a_path() {
         let error = second.wait().await.unwrap_err();
         assert!(error.to_string().contains("/live/cam.flv is served already"), "{error}");
         // The first goes on.
-        let mut client = Client::get(&net, "/live/cam.flv", "1.1").await;
+        let mut client = Client::get(&net, address(), "/live/cam.flv", "1.1").await;
         assert_eq!(client.head().await.status(), 200);
     });
 }

@@ -8,7 +8,7 @@ use common::{Client, address, machine};
 use hyper::StatusCode;
 use millstream_core::Time;
 use millstream_runtime::Runtime;
-use millstream_server::http::{Server, text};
+use millstream_server::http::{Ask, Server, text};
 use millstream_testkit::SimNet;
 
 /// Runs a conversation with a server that has `hello` at `/a/b`.
@@ -16,7 +16,7 @@ fn with_server<T>(run: impl AsyncFnOnce(&Runtime, &SimNet) -> T) -> T {
     let (runtime, net) = machine();
     runtime.block_on(async {
         let server = Server::at(runtime.env(), address()).unwrap();
-        let route = |_: &_, _: &_| text(StatusCode::OK, "hello");
+        let route = |_: &Ask<'_>| text(StatusCode::OK, "hello");
         let _mounted = server.mount("/a/b", std::sync::Arc::new(route)).unwrap();
         assert!(server.mount("/a/b", std::sync::Arc::new(route)).is_err(), "a path is served once");
         assert_eq!(Server::at(runtime.env(), address()).unwrap().local(), address(), "an address is listened at once");
@@ -27,7 +27,7 @@ fn with_server<T>(run: impl AsyncFnOnce(&Runtime, &SimNet) -> T) -> T {
 #[test]
 fn requests_follow_each_other_on_one_connection() {
     with_server(async |_, net| {
-        let mut client = Client::connect(net).await;
+        let mut client = Client::connect(net, address()).await;
         for (request, status, length) in [
             ("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, 3),
             ("GET /a/./%62?key=1 HTTP/1.1\r\nHost: x\r\n\r\n", 200, 5),
@@ -62,7 +62,7 @@ fn requests_follow_each_other_on_one_connection() {
 #[test]
 fn a_page_that_asks_may_send_its_headers() {
     with_server(async |_, net| {
-        let mut client = Client::connect(net).await;
+        let mut client = Client::connect(net, address()).await;
         let asks = "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: range, x-key";
         client.send(&format!("OPTIONS /a/b HTTP/1.1\r\nHost: x\r\nOrigin: http://y\r\n{asks}\r\n\r\n")).await;
         let head = client.head().await;
@@ -74,7 +74,7 @@ fn a_page_that_asks_may_send_its_headers() {
 #[test]
 fn http_1_0_needs_no_host_and_closes() {
     with_server(async |_, net| {
-        let mut client = Client::connect(net).await;
+        let mut client = Client::connect(net, address()).await;
         client.send("GET /a/b HTTP/1.0\r\n\r\n").await;
         assert_eq!(client.head().await.status(), 200);
         assert_eq!(&client.rest().await[..], b"hello");
@@ -89,7 +89,7 @@ fn what_is_no_request_is_refused() {
             (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000)), 431),
             (format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(200)), 431),
         ] {
-            let mut client = Client::connect(net).await;
+            let mut client = Client::connect(net, address()).await;
             client.send(&request).await;
             assert_eq!(client.head().await.status(), status);
             client.rest().await;
@@ -103,7 +103,7 @@ fn who_says_nothing_whole_for_15_s_is_closed() {
         let clock = &runtime.env().clock;
         for said in ["", "GET /a/b HTTP/1.1\r\nHo", "GET /a/b HTTP/1.1\r\nHost: x\r\n\r\n"] {
             let begun = clock.now();
-            let mut client = Client::connect(net).await;
+            let mut client = Client::connect(net, address()).await;
             client.send(said).await;
             client.rest().await;
             let waited = clock.now() - begun;

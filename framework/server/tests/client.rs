@@ -11,7 +11,7 @@ use millstream_core::{Env, Time, TimeDelta};
 use millstream_runtime::Runtime;
 use millstream_server::http::client::{Request, within};
 use millstream_server::http::hyper::StatusCode;
-use millstream_server::http::{Server, text};
+use millstream_server::http::{Ask, Server, text};
 use millstream_testkit::{MemFs, SimNet};
 
 fn address() -> SocketAddr {
@@ -48,7 +48,7 @@ fn gets_what_the_server_of_this_crate_serves() {
     let (runtime, _net) = machine();
     runtime.block_on(async {
         let server = Server::at(runtime.env(), address()).unwrap();
-        let _mounted = server.mount("/a b", Arc::new(|_: &_, _: &_| text(StatusCode::OK, "hello"))).unwrap();
+        let _mounted = server.mount("/a b", Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "hello"))).unwrap();
         for (url, status, body) in [("http://127.0.0.1/a%20b?x", 200, "hello"), ("http://127.0.0.1", 404, "There")] {
             let response = Request::get(url).unwrap().send(runtime.env()).await.unwrap();
             assert_eq!(response.status().as_u16(), status);
@@ -80,12 +80,12 @@ fn redirects_are_followed_and_counted() {
     let (runtime, net) = machine();
     runtime.block_on(async {
         let server = Server::at(runtime.env(), ([127, 0, 0, 1], 81).into()).unwrap();
-        let _mounted = server.mount("/new", Arc::new(|_: &_, _: &_| text(StatusCode::OK, "there"))).unwrap();
+        let _mounted = server.mount("/new", Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "there"))).unwrap();
         let moved = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:81/new\r\nContent-Length: 0\r\n\r\n";
         drop(answers(runtime.env(), &net, moved));
         let response = Request::get("http://127.0.0.1/old").unwrap().send(runtime.env()).await.unwrap();
         assert_eq!(response.whole(100).await.unwrap(), "there");
-        let in_circles = |_: &_, _: &_| {
+        let in_circles = |_: &Ask<'_>| {
             let mut response = text(StatusCode::FOUND, "");
             response.headers_mut().insert("location", "/circle".parse().unwrap());
             response

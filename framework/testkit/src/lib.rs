@@ -6,6 +6,7 @@
 //! | [`ports`] | one asynchronous source or sink without a runtime |
 //! | [`env`](mod@env) | an environment of a clock that only tests move and files in memory, with faults to inject |
 //! | [`net`] | a network in memory: delay, small segments, silence, broken connections |
+//! | [`http`] | a client of HTTP by hand, on that network |
 //! | [`timeline`] | what came out, as text that two runs can be compared by |
 //! | [`media`](mod@media) | the media corpus, its manifest, and the small fixtures that every clone has |
 //! | [`peers`] | the foreign programs that tests talk to |
@@ -13,6 +14,7 @@
 pub mod env;
 mod executor;
 pub mod harness;
+pub mod http;
 mod manifest;
 pub mod media;
 mod memfs;

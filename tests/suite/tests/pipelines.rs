@@ -233,10 +233,12 @@ fn record_flv() {
     assert_eq!(counts(&out), FIXTURE);
 }
 
+/// Players are in `hls_http.rs`.
 #[test]
 fn rtmp_to_hls() {
     let dir = dir();
-    ship_published("rtmp-to-hls", &[("output", dir.path()), ("once", Path::new("true")), ("window", Path::new("0s"))]);
+    let set = [("output", dir.path()), ("http", Path::new("127.0.0.1:0")), ("window", Path::new("0s"))];
+    ship_published("rtmp-to-hls", &[&set[..], &[("once", Path::new("true"))]].concat());
     let (segments, _) = playlist(dir.path());
     assert_eq!(pictures(dir.path(), &segments), FIXTURE.0);
 }

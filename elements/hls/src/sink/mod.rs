@@ -6,12 +6,14 @@
 //! | `name.rs` | names of segments, and what a URI makes of them |
 //! | `store.rs` | files: nothing is visible under its final name before it is whole |
 //! | `presentation.rs` | segments and playlist in step |
+//! | `serve.rs` | the presentation on the HTTP listener that elements share |
 //! | `streams.rs` | the element with one pad for each elementary stream |
 //! | `transport.rs` | the element with one pad for a transport stream |
 //! | `splitter.rs` | finds the places in a transport stream where a segment can begin |
 
 mod name;
 mod presentation;
+mod serve;
 mod settings;
 mod splitter;
 mod store;
@@ -46,6 +48,9 @@ and the playlist is replaced atomically after it.
 - A new run goes on with the numbers of the segments on disk and marks a discontinuity. A complete presentation that keeps \
 everything (`window: 0s` and EXT-X-ENDLIST), and a VOD, is replaced instead.
 - Give it either elementary streams (`video`, `audio`, `audio_%u`) or one transport stream (`sink`).
+- `serve: ADDRESS` serves playlist and segments on the HTTP listener that elements share: to any page (CORS), whole or in ranges, what left \
+the window as long as it is there, and after the end for the length of the playlist while the program goes on. Nothing else in the \
+directory is served.
 - Each segment is told on the bus as element message `hls-segment`.
 - HEVC in transport streams plays in hls.js and ffmpeg, not in Apple's players; Opus in few players at all.";
 

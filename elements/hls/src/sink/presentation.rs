@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use millstream_core::{Env, Error, MessageKind, Output, Result, Time, TimeDelta};
+use millstream_server::http::Slices;
 
+use super::serve::Serving;
 use super::settings::Plan;
 use super::store::{SegmentFile, Store};
 use crate::playlist::{MediaSegment, PlaylistType};
@@ -26,6 +28,7 @@ pub(super) struct Presentation {
     published: Option<Time>,
     dirty: bool,
     warned: Vec<&'static str>,
+    serving: Option<Serving>,
 }
 
 /// The segment that is being written.
@@ -34,6 +37,8 @@ struct Open {
     file: SegmentFile,
     discontinuity: bool,
     wall: Option<Time>,
+    /// What was written, if it is served.
+    content: Slices,
 }
 
 impl Presentation {
@@ -49,18 +54,26 @@ impl Presentation {
             published: None,
             dirty: false,
             warned: Vec::new(),
+            serving: None,
         }
     }
 
-    /// Makes the directory, so that it fails early where it cannot work.
-    pub(super) fn start(&self) -> Result<()> {
-        self.store.create_directory()
+    /// Makes the directory and begins to listen, so that it fails early where it cannot work.
+    pub(super) fn start(&mut self) -> Result<()> {
+        self.store.create_directory()?;
+        if let Some(place) = &self.plan.place {
+            self.serving = Some(Serving::start(&self.plan, place, &self.env)?);
+        }
+        Ok(())
     }
 
     /// Appends to the open segment, or begins one.
     pub(super) fn write(&mut self, block: &Bytes, out: &mut Output) -> Result<()> {
         self.begin(out)?;
         let Some(open) = &mut self.open else { return Err(Error::bug("no segment is open")) };
+        if self.serving.is_some() {
+            open.content.push(block.clone());
+        }
         self.store.write(&mut open.file, block)
     }
 
@@ -73,7 +86,7 @@ impl Presentation {
         let discontinuity = std::mem::take(&mut self.discontinuity);
         let wall = self.plan.program_date_time.then(|| self.wall(discontinuity));
         let file = self.store.create(sequence)?;
-        self.open = Some(Open { sequence, file, discontinuity, wall });
+        self.open = Some(Open { sequence, file, discontinuity, wall, content: Slices::default() });
         Ok(())
     }
 
@@ -113,9 +126,12 @@ impl Presentation {
     pub(super) fn end_segment(&mut self, cut: Cut, out: &mut Output) -> Result<()> {
         self.warn_of(cut.cause, out);
         self.discontinuity |= cut.cause == Cause::Discontinuity;
-        let Some(Open { sequence, file, discontinuity, wall }) = self.open.take() else { return Ok(()) };
+        let Some(Open { sequence, file, discontinuity, wall, content }) = self.open.take() else { return Ok(()) };
         let bytes = file.bytes;
         self.store.finish(file)?;
+        if let Some(serving) = &self.serving {
+            serving.segment(sequence, content);
+        }
         let uri = self.plan.segment_name.uri(sequence);
         post(out, &uri, sequence, cut.duration, bytes);
         let segment = MediaSegment {
@@ -151,7 +167,13 @@ impl Presentation {
     /// Writes the playlist as it is.
     pub(super) fn publish(&mut self) -> Result<()> {
         let Some(window) = &self.window else { return Ok(()) };
-        self.store.publish(window.playlist())?;
+        let playlist = window.playlist();
+        let header = playlist.header();
+        let text = [header.as_bytes(), playlist.body().as_bytes(), playlist.footer().as_bytes()];
+        self.store.publish(&text)?;
+        if let Some(serving) = &self.serving {
+            serving.playlist(text.concat().into());
+        }
         self.published = Some(self.env.clock.now());
         self.dirty = false;
         Ok(())
@@ -164,7 +186,12 @@ impl Presentation {
             None => out
                 .warn(Error::malformed("no media came, so there is no playlist").hint("does the input have streams?")),
         }
-        self.publish()
+        self.publish()?;
+        if let Some(serving) = self.serving.take() {
+            let longest = self.window.as_ref().map_or(TimeDelta::ZERO, |window| window.playlist().duration());
+            serving.finish(&self.env, longest);
+        }
+        Ok(())
     }
 
     /// Something failed: leaves what is whole as a valid presentation, and gives the failure back.

@@ -1,5 +1,6 @@
 //! What the user sets, and what follows from it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use millstream_core::settings::units::DurationSetting;
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::name::{SegmentName, check_plain};
+use super::serve::Place;
 use crate::playlist::{MediaPlaylist, PlaylistType};
 
 /// Longest segment: beyond it nobody would call it streaming, and numbers stay small.
@@ -51,6 +53,13 @@ pub struct HlsSinkSettings {
     /// Delete segments that left the window once no player can want them, and those of a complete presentation that is replaced.
     #[serde(default = "yes")]
     pub delete_segments: bool,
+    /// Serve the presentation over HTTP at this address and port. Elements with the same address share the listener.
+    #[serde(default)]
+    pub serve: Option<SocketAddr>,
+    /// Where it is served, by custom `/APP/STREAM`: with `/live/cam` the playlist is `http://host:8080/live/cam/index.m3u8`. The last part
+    /// of `directory` when left out.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// What may change in the playlist.
@@ -96,6 +105,7 @@ pub(super) struct Plan {
     pub(super) independent_segments: bool,
     pub(super) program_date_time: bool,
     pub(super) delete_segments: bool,
+    pub(super) place: Option<Place>,
 }
 
 impl HlsSinkSettings {
@@ -112,6 +122,8 @@ impl HlsSinkSettings {
             independent_segments: false,
             program_date_time: false,
             delete_segments: true,
+            serve: None,
+            path: None,
         }
     }
 
@@ -146,6 +158,7 @@ impl HlsSinkSettings {
             independent_segments: self.independent_segments,
             program_date_time: self.program_date_time,
             delete_segments: self.delete_segments,
+            place: Place::of(self)?,
         })
     }
 
@@ -201,6 +214,31 @@ mod tests {
         assert_eq!([target(2000, None), target(6000, None), target(100, None)], [Some(3), Some(9), Some(1)]);
         assert_eq!([target(2000, Some(2)), target(2000, Some(1)), target(2499, Some(2))], [Some(2), None, Some(2)]);
         assert_eq!([target(0, None), target(-5, None), target(3_600_001, None)], [None; 3]);
+    }
+
+    #[test]
+    fn a_path_comes_from_the_directory_and_must_be_one() {
+        let check = |directory: &str, serve: bool, path: Option<&str>, segment_name: &str| {
+            let settings = HlsSinkSettings {
+                serve: serve.then(|| ([127, 0, 0, 1], 8080).into()),
+                path: path.map(str::to_owned),
+                segment_name: segment_name.to_owned(),
+                ..HlsSinkSettings::new(directory)
+            };
+            settings.check().map(|plan| plan.place)
+        };
+        let place =
+            |directory: &str, path| check(directory, true, path, "%d.ts").ok().map(|place| format!("{place:?}"));
+        assert!(place("/var/www/cam", None).unwrap().contains("\"/cam\""));
+        assert!(place("cam/", Some("/live/x")).unwrap().contains("\"/live/x\""));
+        for (directory, path) in
+            [("..", None), ("/", None), ("a?b", None), ("cam", Some("/")), ("cam", Some("/healthz"))]
+        {
+            assert_eq!(place(directory, path), None, "{directory}");
+        }
+        assert!(check("cam", true, None, "a?%d.ts").is_err(), "nobody can ask for it");
+        assert!(check("cam", false, Some("/x"), "%d.ts").is_err(), "a path without a listener");
+        assert_eq!(check("..", false, None, "a?%d.ts").unwrap(), None);
     }
 
     #[test]

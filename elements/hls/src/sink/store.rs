@@ -112,13 +112,11 @@ impl Store {
     }
 
     /// Replaces the playlist.
-    pub(super) fn publish(&self, playlist: &MediaPlaylist) -> Result<()> {
+    pub(super) fn publish(&self, text: &[&[u8]]) -> Result<()> {
         let path = self.playlist_path();
         let part = with_suffix(&path);
-        let header = playlist.header();
-        let text = [header.as_bytes(), playlist.body().as_bytes(), playlist.footer().as_bytes()];
         let written = self.fs.create(&part).and_then(|mut file| {
-            file.write_all(&text)?;
+            file.write_all(text)?;
             file.finish()
         });
         let replaced = written.and_then(|()| self.fs.rename(&part, &path));

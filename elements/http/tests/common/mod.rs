@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use millstream_core::net::{Net, NetStream};
 use millstream_core::{Buffer, Registry};
 use millstream_flv::wire::{FlvReader, Tag, TagHeader, TagKind};
 use millstream_generic::AppSrcHandle;
 use millstream_runtime::{Pipeline, Runtime};
+pub(crate) use millstream_testkit::http::Client;
 use millstream_testkit::{MemFs, SimNet};
 
 pub(crate) fn address() -> SocketAddr {
@@ -73,100 +73,6 @@ pub(crate) fn audio(timestamp: u32) -> Buffer {
 pub(crate) async fn push(handle: &AppSrcHandle, buffers: impl IntoIterator<Item = Buffer>) {
     for buffer in buffers {
         handle.push(buffer).await.unwrap();
-    }
-}
-
-/// A client.
-pub(crate) struct Client {
-    pub(crate) stream: Box<dyn NetStream>,
-    pub(crate) read: BytesMut,
-}
-
-/// The head of a response: the line of the status, and the headers in lower case.
-pub(crate) struct Head(pub(crate) String);
-
-impl Head {
-    pub(crate) fn status(&self) -> u16 {
-        self.0.split(' ').nth(1).unwrap().parse().unwrap()
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-impl Client {
-    pub(crate) async fn connect(net: &SimNet) -> Self {
-        // The listener is there when the element runs.
-        loop {
-            if let Ok(stream) = net.connect(address()).await {
-                return Self { stream, read: BytesMut::new() };
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
-    pub(crate) async fn get(net: &SimNet, target: &str, version: &str) -> Self {
-        let mut client = Self::connect(net).await;
-        client.send(&format!("GET {target} HTTP/{version}\r\nHost: localhost\r\n\r\n")).await;
-        client
-    }
-
-    pub(crate) async fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).await.unwrap();
-    }
-
-    async fn more(&mut self) -> bool {
-        self.read.reserve(64 << 10);
-        self.stream.read(&mut self.read).await.is_ok_and(|count| count > 0)
-    }
-
-    pub(crate) async fn head(&mut self) -> Head {
-        loop {
-            if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
-                return Head(String::from_utf8(self.read.split_to(end + 4).to_vec()).unwrap());
-            }
-            assert!(self.more().await, "ended in the head: {:?}", self.read);
-        }
-    }
-
-    /// These many bytes.
-    pub(crate) async fn take(&mut self, count: usize) -> Bytes {
-        while self.read.len() < count {
-            assert!(self.more().await, "ended after {} of {count} bytes", self.read.len());
-        }
-        self.read.split_to(count).freeze()
-    }
-
-    /// What comes until the end.
-    pub(crate) async fn rest(&mut self) -> Bytes {
-        while self.more().await {}
-        self.read.split().freeze()
-    }
-
-    /// A chunk of a body (RFC 9112, 7.1); the last is empty.
-    pub(crate) async fn chunk(&mut self) -> Bytes {
-        loop {
-            if let Some(end) = self.read.windows(2).position(|two| two == b"\r\n") {
-                let line = self.take(end + 2).await;
-                let size = usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
-                let chunk = self.take(size).await;
-                assert_eq!(&self.take(2).await[..], b"\r\n");
-                return chunk;
-            }
-            assert!(self.more().await, "ended between chunks");
-        }
-    }
-
-    /// Chunks up to the last.
-    pub(crate) async fn chunks(&mut self) -> Vec<Bytes> {
-        let mut chunks = Vec::new();
-        loop {
-            match self.chunk().await {
-                last if last.is_empty() => return chunks,
-                chunk => chunks.push(chunk),
-            }
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use millstream_core::Env;
 
 use super::body::Body;
 use super::path::normalise;
-use super::routes::{Connection, Routes};
+use super::routes::{Answer, Ask, Connection, Routes};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -24,40 +24,57 @@ pub fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
+/// What a page of another origin may read of a response beside its usual headers.
+const EXPOSED: HeaderValue = HeaderValue::from_static("Content-Range, Date");
+
 /// Answers a request.
-pub(super) fn answer(routes: &Routes, env: &Env, request: &Request<()>, connection: &Connection) -> Response<Body> {
-    let mut response = find(routes, request, connection);
+pub(super) async fn answer(
+    routes: &Routes,
+    env: &Env,
+    request: &Request<()>,
+    connection: &Connection,
+) -> Response<Body> {
+    let mut response = match find(routes, request, connection) {
+        Answer::Now(response) => response,
+        Answer::Later(response) => response.await,
+    };
     let headers = response.headers_mut();
     // What is served is for everybody, and needs no cookie: any page may read it.
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if let Some(date) = date(env) {
         headers.insert(header::DATE, date);
     }
     response
 }
 
-fn find(routes: &Routes, request: &Request<()>, connection: &Connection) -> Response<Body> {
+fn find(routes: &Routes, request: &Request<()>, connection: &Connection) -> Answer {
     // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
     let hosts = request.headers().get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
-        return text(StatusCode::BAD_REQUEST, "A request has one Host.\n");
+        return text(StatusCode::BAD_REQUEST, "A request has one Host.\n").into();
     }
     match *request.method() {
-        Method::OPTIONS => return options(request),
+        Method::OPTIONS => return options(request).into(),
         Method::GET | Method::HEAD => {}
         _ => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are served.\n");
             response.headers_mut().insert(header::ALLOW, METHODS);
-            return response;
+            return response.into();
         }
     }
     let Some(path) = normalise(request.uri().path()) else {
-        return text(StatusCode::BAD_REQUEST, "This is no path.\n");
+        return text(StatusCode::BAD_REQUEST, "This is no path.\n").into();
     };
     match routes.find(&path) {
-        Some(route) => route.answer(request, connection),
-        None => text(StatusCode::NOT_FOUND, "There is nothing at this path.\n"),
+        Some((route, rest)) => route.answer(&Ask { request, connection, rest }),
+        None => nothing_here().into(),
     }
+}
+
+/// The response for a path at which there is nothing.
+pub fn nothing_here() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")
 }
 
 /// Says what may be asked; to a page that asks before it does (Fetch, 3.3.3), too.

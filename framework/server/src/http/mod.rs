@@ -8,6 +8,7 @@
 //! | `path` | one writing for each path |
 //! | `routes` | what is mounted where |
 //! | `body` | what a response carries |
+//! | [`content`] | bytes and files of known length, in parts if asked for |
 //! | [`client`] | a request to another's server |
 //!
 //! A listener belongs to a runtime and an address. It is there as long as an element is mounted on it; any number of elements and
@@ -16,29 +17,53 @@
 mod answer;
 mod body;
 pub mod client;
+pub mod content;
 mod io;
 mod path;
 mod routes;
 mod serve;
 
-pub use answer::text;
+pub use answer::{nothing_here, text};
 pub use body::{Body, Live, Slices};
 pub use hyper;
 pub use path::normalise;
-pub use routes::{Connection, Mounted, Route};
+pub use routes::{Answer, Ask, Connection, Mounted, Route};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::StatusCode;
 use millstream_core::env::TaskHandle;
-use millstream_core::{Env, Result};
+use millstream_core::{Env, Error, Result, TimeDelta};
 
 use self::routes::Routes;
 use crate::listen::{Shared, accept};
 
 /// Where every server says that it is alive.
 pub const HEALTH: &str = "/healthz";
+
+/// Checks that elements can serve a path.
+///
+/// # Errors
+/// When nobody could ask for it, it is not written as [`normalise`] writes it, or every listener has something there. The hint has
+/// `example`.
+pub fn check_path(path: &str, example: &str) -> Result<()> {
+    if path == HEALTH {
+        let error = Error::settings(format!("every listener has something of its own at {path}"));
+        return Err(error.hint(format!("choose another path: {example}")));
+    }
+    match normalise(path) {
+        Some(plain) if plain == path && plain != "/" => Ok(()),
+        Some(plain) if plain != "/" => {
+            let error = Error::settings(format!("`{path}` is not written as paths are compared"));
+            Err(error.hint(format!("write {plain}")))
+        }
+        _ => {
+            let error = Error::settings(format!("`{path}` is no path of a stream"));
+            Err(error.hint(format!("write the path of the URL from its slash on, without a query: {example}")))
+        }
+    }
+}
 
 /// A listener and what is mounted on it.
 pub struct Server {
@@ -56,7 +81,7 @@ impl Server {
     pub fn at(env: &Env, address: SocketAddr) -> Result<Arc<Self>> {
         Shared::at(env, address, |listener| {
             let (routes, local) = (Arc::<Routes>::default(), listener.local());
-            let health = routes.mount(HEALTH, Arc::new(|_: &_, _: &_| text(StatusCode::OK, "ok\n")))?;
+            let health = routes.mount(HEALTH, Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "ok\n")), false)?;
             let (served, own) = (routes.clone(), env.clone());
             let accept = accept(listener, env, move |stream| serve::serve(stream, served.clone(), own.clone()));
             Ok(Self { routes, local, _health: health, _accept: accept })
@@ -73,6 +98,25 @@ impl Server {
     /// # Errors
     /// When the path is taken, or written otherwise.
     pub fn mount(&self, path: &str, route: Arc<dyn Route>) -> Result<Mounted> {
-        self.routes.mount(path, route)
+        self.routes.mount(path, route, false)
+    }
+
+    /// The same for a path and all below it, except what is mounted there.
+    ///
+    /// # Errors
+    /// As [`Self::mount`].
+    pub fn mount_folder(&self, path: &str, route: Arc<dyn Route>) -> Result<Mounted> {
+        self.routes.mount(path, route, true)
+    }
+
+    /// Goes on serving for a time what nobody holds any more, unless another one wants the path.
+    pub fn linger(self: Arc<Self>, mounted: Mounted, env: &Env, time: TimeDelta) {
+        mounted.give_way();
+        let clock = env.clock.clone();
+        let lingers = async move {
+            clock.sleep_until(clock.now() + time).await;
+            drop((mounted, self));
+        };
+        env.tasks.spawn(Box::pin(lingers)).detach();
     }
 }

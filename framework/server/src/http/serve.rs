@@ -29,9 +29,12 @@ pub(super) async fn serve(stream: Box<dyn NetStream>, routes: Arc<Routes>, env: 
     let service = service_fn(|request: Request<Incoming>| {
         // Nothing that is served looks at a body.
         let request = request.map(drop);
-        let response = answer(&routes, &env, &request, &connection);
-        tracing::debug!(%peer, method = %request.method(), path = request.uri().path(), status = %response.status());
-        std::future::ready(Ok::<Response<Body>, Infallible>(response))
+        let (routes, env, connection) = (&routes, &env, &connection);
+        async move {
+            let response = answer(routes, env, &request, connection).await;
+            tracing::debug!(%peer, method = %request.method(), path = request.uri().path(), status = %response.status());
+            Ok::<Response<Body>, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(EnvTimer::new(env.clone()))

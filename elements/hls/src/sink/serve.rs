@@ -1,0 +1,179 @@
+//! A presentation on the HTTP listener that elements share: its playlist, and its segments.
+//!
+//! What was just made is answered from memory, where players of a live stream are; older segments are read from the directory. Only
+//! names that the settings give are served, and no path leads to another file.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::{Component, Path};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use millstream_core::{Env, Error, Result, TimeDelta};
+use millstream_server::http::content::{self, About};
+use millstream_server::http::hyper::header::HeaderValue;
+use millstream_server::http::{Answer, Ask, Mounted, Route, Server, Slices, check_path, normalise, nothing_here};
+
+use super::settings::{HlsSinkSettings, Plan};
+
+/// Segments that are kept in memory. Players of a live stream begin three target durations from its end (RFC 8216, section 6.3.3); one more
+/// is being fetched while the next comes.
+const RECENT_SEGMENTS: usize = 4;
+
+/// Most bytes of them: 4 s of 32 Mbit/s. Larger ones are read from the directory, which the system has in its cache as well.
+const RECENT_BYTES: usize = 16 << 20;
+
+/// How long a segment may be kept, where its name is never used again.
+const SEGMENT_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3600, immutable");
+
+/// The same where another run may begin anew with the same names.
+const REPLACEABLE_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+const EXAMPLE: &str = "/live/cam";
+
+/// Where a presentation is served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    address: SocketAddr,
+    path: String,
+}
+
+impl Place {
+    pub(super) fn of(settings: &HlsSinkSettings) -> Result<Option<Self>> {
+        let Some(address) = settings.serve else {
+            return match settings.path {
+                Some(_) => Err(Error::settings("nothing is served, so it has no path")
+                    .on_property("path")
+                    .hint("say where to listen too: serve=127.0.0.1:8080")),
+                None => Ok(None),
+            };
+        };
+        let path = match &settings.path {
+            Some(path) => path.clone(),
+            None => last_part(&settings.directory)?,
+        };
+        check_path(&path, EXAMPLE).map_err(|error| error.on_property("path"))?;
+        for (property, name) in [("playlist-name", &settings.playlist_name), ("segment-name", &settings.segment_name)] {
+            let plain = format!("/{name}");
+            // The `%` of a pattern stands for digits.
+            if normalise(&plain.replace('%', "")) != Some(plain.replace('%', "")) {
+                let error = Error::settings(format!("`{name}` cannot be asked for over HTTP"));
+                return Err(error.on_property(property).hint("leave out `?`, `#` and the like"));
+            }
+        }
+        Ok(Some(Self { address, path }))
+    }
+}
+
+/// The path that a directory suggests.
+fn last_part(directory: &str) -> Result<String> {
+    match Path::new(directory).components().next_back() {
+        Some(Component::Normal(name)) => Ok(format!("/{}", name.to_string_lossy())),
+        _ => Err(Error::settings("the directory's name suggests no path").on_property("path").hint(EXAMPLE)),
+    }
+}
+
+/// A presentation while it is served.
+pub(super) struct Serving {
+    server: Arc<Server>,
+    mounted: Mounted,
+    shown: Arc<Shown>,
+}
+
+impl Serving {
+    /// Begins to listen, if nobody else has.
+    pub(super) fn start(plan: &Plan, place: &Place, env: &Env) -> Result<Self> {
+        let server = Server::at(env, place.address)?;
+        let shown = Arc::new(Shown { plan: plan.clone(), env: env.clone(), now: Mutex::default() });
+        let mounted = server.mount_folder(&place.path, shown.clone()).map_err(|error| error.on_property("path"))?;
+        tracing::info!(at = %server.local(), path = place.path, playlist = plan.playlist_name, "serves players");
+        Ok(Self { server, mounted, shown })
+    }
+
+    /// A playlist has been published.
+    pub(super) fn playlist(&self, text: Bytes) {
+        self.shown.now().playlist = Some(text);
+    }
+
+    /// A segment is whole.
+    pub(super) fn segment(&self, sequence: u64, content: Slices) {
+        self.shown.now().add(sequence, content);
+    }
+
+    /// Nothing will follow. Players have the length of the playlist to fetch what it lists.
+    pub(super) fn finish(self, env: &Env, length: TimeDelta) {
+        self.server.linger(self.mounted, env, length);
+    }
+}
+
+/// What requests are answered from.
+struct Shown {
+    plan: Plan,
+    env: Env,
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    playlist: Option<Bytes>,
+    /// The last segments, by their numbers.
+    recent: VecDeque<(u64, Slices)>,
+}
+
+impl Now {
+    fn add(&mut self, sequence: u64, content: Slices) {
+        self.recent.push_back((sequence, content));
+        while self.recent.len() > RECENT_SEGMENTS || self.bytes() > RECENT_BYTES {
+            self.recent.pop_front();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.recent.iter().map(|(_, content)| content.len()).sum()
+    }
+}
+
+impl Shown {
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn playlist(&self, ask: &Ask<'_>) -> Answer {
+        let Some(text) = self.now().playlist.clone() else { return nothing_here().into() };
+        // RFC 8216, section 6.2.1: the next one is there within half a target duration to one and a half.
+        let cache = match self.plan.target_duration / 2 {
+            0 => HeaderValue::from_static("no-cache"),
+            seconds => HeaderValue::from_str(&format!("public, max-age={seconds}"))
+                .unwrap_or(HeaderValue::from_static("no-cache")),
+        };
+        let about = About { media_type: HeaderValue::from_static("application/vnd.apple.mpegurl"), cache };
+        content::bytes(ask.request, about, text.into())
+    }
+
+    fn segment(&self, ask: &Ask<'_>, sequence: u64) -> Answer {
+        let cache = if self.plan.window.is_some() { SEGMENT_CACHE } else { REPLACEABLE_CACHE };
+        let about = About { media_type: HeaderValue::from_static("video/mp2t"), cache };
+        let now = self.now();
+        let recent = now.recent.iter().find(|(number, _)| *number == sequence).map(|(_, content)| content.clone());
+        drop(now);
+        match recent {
+            Some(content) => content::bytes(ask.request, about, content),
+            None => {
+                let path = self.plan.directory.join(self.plan.segment_name.file(sequence));
+                content::file(ask.request, about, path, &self.env)
+            }
+        }
+    }
+}
+
+impl Route for Shown {
+    fn answer(&self, ask: &Ask<'_>) -> Answer {
+        if ask.rest == self.plan.playlist_name {
+            return self.playlist(ask);
+        }
+        match self.plan.segment_name.sequence(ask.rest) {
+            Some(sequence) => self.segment(ask, sequence),
+            None => nothing_here().into(),
+        }
+    }
+}
