@@ -11,6 +11,7 @@
 //! | Enhanced RTMP v2 | reconnect request | [`session`] |
 //! | practice of Adobe and Limelight | authentication and redirection of clients | [`session::client`] |
 //! | all of it | what goes over a connection, as events for people | [`trace`] |
+//! | RTMP inside of TLS (RFC 8446, RFC 5246) | `rtmps`, by `millstream-server`; no encryption of RTMP's own (RTMPE) | `tls` |
 //! | practice of Flash Player 9 and later | the digest in the handshake, both layouts; no encryption (RTMPE) | [`handshake`] |
 //!
 //! Nothing of these owns a socket, a clock or a task: bytes and times go in; bytes, events and the next deadline come out. The elements
@@ -40,6 +41,7 @@ pub mod sink;
 mod socket;
 pub mod src;
 mod timeline;
+mod tls;
 pub mod trace;
 mod url;
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use millstream_core::{Env, Error, ErrorKind, TimeDelta};
+use millstream_core::{Env, Error, ErrorKind, Time, TimeDelta};
 
 use crate::calls::Procedures;
 use crate::server::feed::{Content, Cursor, Entry};
 use crate::session::SessionError;
 use crate::session::client::{ClientEvent, ClientSession, ClientSettings};
 use crate::socket::Socket;
+use crate::tls::Trust;
 use crate::{RtmpUrl, Scheme};
 
 /// Bytes read at a time: some frames, so that most messages lie whole in one block.
@@ -29,8 +30,8 @@ pub(crate) enum Failure {
     Stalled(TimeDelta),
     /// The server closed the connection.
     Closed,
-    /// It cannot be done at all.
-    Unsupported(&'static str),
+    /// There is no TLS with the server, or not with these settings.
+    Secure(Error),
 }
 
 impl From<io::Error> for Failure {
@@ -49,10 +50,12 @@ impl Failure {
     /// Whether it will be the same next time.
     pub(crate) fn is_final(&self) -> bool {
         use SessionError::{Authentication, Handshake, Redirect, Redirects};
-        matches!(
-            self,
-            Self::Unsupported(_) | Self::Session(Authentication(_) | Handshake(_) | Redirect(_) | Redirects(_))
-        )
+        match self {
+            Self::Session(error) => matches!(error, Authentication(_) | Handshake(_) | Redirect(_) | Redirects(_)),
+            // Of the network, and not of what either end is.
+            Self::Secure(error) => error.kind() != ErrorKind::Io,
+            Self::Io(_) | Self::Stalled(_) | Self::Closed => false,
+        }
     }
 
     /// As an error of the element. The URL is shown without stream, user and query.
@@ -60,6 +63,9 @@ impl Failure {
         match self {
             Self::Io(error) => {
                 let hint = match error.kind() {
+                    io::ErrorKind::TimedOut if url.scheme == Scheme::Rtmps => {
+                        "is the host reachable, and does it speak TLS at this port?"
+                    }
                     io::ErrorKind::ConnectionRefused => "is the server running, and is the port right?",
                     io::ErrorKind::TimedOut => "is the host reachable, and does a firewall let the port through?",
                     _ => "is the URL right?",
@@ -71,7 +77,7 @@ impl Failure {
                 Error::new(ErrorKind::Peer, format!("{url}: nothing moved for {} s", limit.to_std().as_secs()))
             }
             Self::Closed => Error::new(ErrorKind::Peer, format!("{url}: the server closed the connection")),
-            Self::Unsupported(what) => Error::unsupported(format!("{url}: {what}")),
+            Self::Secure(error) => error,
         }
     }
 }
@@ -107,18 +113,21 @@ enum Step {
 
 impl Peer {
     /// Connects. `patience` is how long that may take, and later how long the server may take nothing.
-    pub(crate) async fn connect(env: &Env, settings: ClientSettings, patience: TimeDelta) -> Result<Self, Failure> {
-        if settings.url.scheme == Scheme::Rtmps {
-            return Err(Failure::Unsupported("RTMP over TLS is not supported yet"));
-        }
+    pub(crate) async fn connect(
+        env: &Env,
+        settings: ClientSettings,
+        trust: &Trust,
+        patience: TimeDelta,
+    ) -> Result<Self, Failure> {
+        let late = |why| Failure::Io(io::Error::new(io::ErrorKind::TimedOut, why));
+        let deadline = env.clock.now() + patience;
         let connecting = env.net.connect_host(&settings.url.host, settings.url.port);
-        let stream = tokio::select! {
-            biased;
-            stream = connecting => stream?,
-            () = env.clock.sleep_until(env.clock.now() + patience) => {
-                return Err(Failure::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")));
-            }
-        };
+        let mut stream = within(env, deadline, connecting).await.ok_or_else(|| late("no answer"))??;
+        if settings.url.scheme == Scheme::Rtmps {
+            let securing = trust.connect(env, stream, &settings.url.host);
+            let secured = within(env, deadline, securing).await.ok_or_else(|| late("no answer in TLS"))?;
+            stream = secured.map_err(Failure::Secure)?;
+        }
         let stream = crate::trace::traced_client(stream, env, &settings.url);
         Ok(Self {
             app: settings.url.app.clone(),
@@ -215,6 +224,15 @@ impl Peer {
             }
         }
         self.socket.send(self.session.output());
+    }
+}
+
+/// What a future gives, or nothing when the deadline comes first.
+async fn within<T>(env: &Env, deadline: Time, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        result = future => Some(result),
+        () = env.clock.sleep_until(deadline) => None,
     }
 }
 

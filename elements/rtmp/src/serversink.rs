@@ -1,6 +1,7 @@
 //! `rtmpserversink`: serves players.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millstream_core::caps::media;
@@ -20,6 +21,7 @@ use crate::server::server_at;
 use crate::server::tags::content_of;
 use crate::serversrc::{check_name, default_app, default_listen};
 use crate::session::MediaKind;
+use crate::tls::ServerFiles;
 
 /// How long players may take to be told of the end.
 const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
@@ -33,6 +35,13 @@ pub struct RtmpServerSinkSettings {
     /// Address and port to listen at. Elements with the same address share the listener.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
+    /// PEM file with the server's certificate and those between it and an authority: clients come by `rtmps://` then. The same for all
+    /// elements of an address. Read again when it was renewed.
+    #[serde(default)]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of `tls-cert`.
+    #[serde(default)]
+    pub tls_key: Option<PathBuf>,
     /// Application, the first part of the path: `live` in `rtmp://host/live/cam`.
     #[serde(default = "default_app")]
     pub app: String,
@@ -73,7 +82,7 @@ fn default_audio_hold() -> DurationSetting {
 pub fn factory() -> Factory {
     Factory::new("rtmpserversink", "Network/Sink", "Serves a stream to RTMP players", build)
         .pad(PadTemplate::sink("sink", media::FLV))
-        .checked(|settings: &RtmpServerSinkSettings| check_name("stream", &settings.stream))
+        .checked(|settings: &RtmpServerSinkSettings| settings.files().and(check_name("stream", &settings.stream)))
         .details(
             "Players open `rtmp://HOST:PORT/APP/STREAM`. Who joins gets metadata, sequence headers and the group of pictures that has begun. \
              Players that come before the stream wait for it.\n\n\
@@ -83,6 +92,12 @@ pub fn factory() -> Factory {
              Posts `players` with their `count` when one comes or goes.",
         )
         .example("filesrc location=in.flv ! clocksync ! rtmpserversink stream=cam")
+}
+
+impl RtmpServerSinkSettings {
+    fn files(&self) -> Result<Option<ServerFiles>> {
+        ServerFiles::new(self.tls_cert.as_deref(), self.tls_key.as_deref())
+    }
 }
 
 fn build(settings: RtmpServerSinkSettings, _: &BuildCx) -> Result<Element> {
@@ -98,7 +113,8 @@ impl Sink for RtmpServerSink {
     fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let settings = self.settings;
-            let server = server_at(&cx.env, settings.listen)?;
+            let server = server_at(&cx.env, settings.listen, settings.files()?.as_ref())?;
+            server.ready(&cx.env).await?;
             let name = StreamName::new(&settings.app, &settings.stream);
             let feed = Feed::new(FeedLimits {
                 bytes: usize::try_from(settings.backlog_size.0).unwrap_or(usize::MAX),

@@ -1,6 +1,7 @@
 //! `rtmpserversrc`: accepts a publisher.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,7 @@ use crate::server::mounts::{Ingest, IntakeLease, Second, StreamName};
 use crate::server::tags::buffer_of;
 use crate::server::{Server, server_at};
 use crate::timeline::Timeline;
+use crate::tls::ServerFiles;
 
 /// What happens to somebody who publishes a stream that has a publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -39,6 +41,13 @@ pub struct RtmpServerSrcSettings {
     /// Address and port to listen at. Elements with the same address share the listener.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
+    /// PEM file with the server's certificate and those between it and an authority: clients come by `rtmps://` then. The same for all
+    /// elements of an address. Read again when it was renewed.
+    #[serde(default)]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of `tls-cert`.
+    #[serde(default)]
+    pub tls_key: Option<PathBuf>,
     /// Application, the first part of the path: `live` in `rtmp://host/live/cam`.
     #[serde(default = "default_app")]
     pub app: String,
@@ -72,7 +81,7 @@ pub fn factory() -> Factory {
     Factory::new("rtmpserversrc", "Network/Source", "Accepts an RTMP publisher", build)
         .pad(PadTemplate::src("src", media::FLV))
         .live(|_: &RtmpServerSrcSettings| true)
-        .checked(|settings: &RtmpServerSrcSettings| check_name("stream", &settings.stream))
+        .checked(|settings: &RtmpServerSrcSettings| settings.files().and(check_name("stream", &settings.stream)))
         .details(
             "OBS, ffmpeg and other encoders publish to `rtmp://HOST:PORT/APP/STREAM`; a query behind the name is not part of it. The pad \
              gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
@@ -93,6 +102,12 @@ pub(crate) fn check_name(property: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
+impl RtmpServerSrcSettings {
+    fn files(&self) -> Result<Option<ServerFiles>> {
+        ServerFiles::new(self.tls_cert.as_deref(), self.tls_key.as_deref())
+    }
+}
+
 fn build(settings: RtmpServerSrcSettings, _: &BuildCx) -> Result<Element> {
     check_name("stream", &settings.stream)?;
     Ok(Element::Source(Box::new(RtmpServerSrc { settings })))
@@ -105,7 +120,8 @@ struct RtmpServerSrc {
 impl Source for RtmpServerSrc {
     fn run(self: Box<Self>, cx: SourceCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
-            let server = server_at(&cx.env, self.settings.listen)?;
+            let server = server_at(&cx.env, self.settings.listen, self.settings.files()?.as_ref())?;
+            server.ready(&cx.env).await?;
             let name = StreamName::new(&self.settings.app, &self.settings.stream);
             let second = match self.settings.duplicate {
                 DuplicatePolicy::Reject => Second::Refused,

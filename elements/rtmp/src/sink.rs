@@ -1,5 +1,6 @@
 //! `rtmpsink`: publishes to a server.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millstream_core::caps::media;
@@ -15,12 +16,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::RtmpUrl;
 use crate::command::PublishType;
 use crate::peer::{Backoff, Failure, Peer, Turn};
 use crate::server::feed::{Cursor, Entry, Feed};
 use crate::server::tags::content_of;
 use crate::session::client::{ClientEvent, ClientSettings, Purpose};
+use crate::tls::{Trust, available};
+use crate::{RtmpUrl, Scheme};
 
 /// Attempts to connect again of a job that is not live: a server that restarts comes back within these.
 const RETRIES_OF_A_JOB: u32 = 3;
@@ -29,8 +31,14 @@ const RETRIES_OF_A_JOB: u32 = 3;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RtmpSinkSettings {
-    /// Where to publish: `rtmp://HOST[:PORT]/APP/STREAM`, with user, password and query as the server wants them.
+    /// Where to publish: `rtmp://HOST[:PORT]/APP/STREAM` or `rtmps://…`, with user, password and query as the server wants them.
     pub location: String,
+    /// PEM file with the authorities to trust instead of the public ones, for `rtmps://`.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
+    #[serde(default = "crate::src::yes")]
+    pub tls_verify: bool,
     /// How long the server may take to answer or to take anything.
     #[serde(default = "default_timeout")]
     pub timeout: DurationSetting,
@@ -61,7 +69,7 @@ fn default_backlog() -> DurationSetting {
 pub fn factory() -> Factory {
     Factory::new("rtmpsink", "Network/Sink", "Publishes to an RTMP server", build)
         .pad(PadTemplate::sink("sink", media::FLV))
-        .checked(|settings: &RtmpSinkSettings| location(&settings.location).map(drop))
+        .checked(|settings: &RtmpSinkSettings| settings.trust().and(location(&settings.location)).map(drop))
         .details(
             "A connection that is lost or takes nothing is made anew, after 0.5 s to 30 s. It begins with metadata, sequence headers and a key \
              frame.\n\n\
@@ -80,17 +88,27 @@ pub(crate) fn location(text: &str) -> Result<RtmpUrl> {
         let error = Error::settings("RTMP URL: expected a stream behind the application").on_property("location");
         return Err(error.hint("write rtmp://HOST/APP/STREAM"));
     }
+    if url.scheme == Scheme::Rtmps {
+        available("location")?;
+    }
     Ok(url)
 }
 
+impl RtmpSinkSettings {
+    fn trust(&self) -> Result<Trust> {
+        Trust::new(self.ca_file.as_deref(), self.tls_verify)
+    }
+}
+
 fn build(settings: RtmpSinkSettings, cx: &BuildCx) -> Result<Element> {
-    let url = location(&settings.location)?;
-    Ok(Element::Sink(Box::new(RtmpSink { settings, url, live: cx.live })))
+    let (url, trust) = (location(&settings.location)?, settings.trust()?);
+    Ok(Element::Sink(Box::new(RtmpSink { settings, url, trust, live: cx.live })))
 }
 
 struct RtmpSink {
     settings: RtmpSinkSettings,
     url: RtmpUrl,
+    trust: Trust,
     live: bool,
 }
 
@@ -101,9 +119,12 @@ enum Notice {
 }
 
 impl Sink for RtmpSink {
-    fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+    fn run(self: Box<Self>, mut cx: SinkCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let settings = &self.settings;
+            if let Some(warning) = self.trust.warning().filter(|_| self.url.scheme == Scheme::Rtmps) {
+                cx.tell(|out| out.warn(warning));
+            }
             let feed = Feed::new(FeedLimits {
                 bytes: usize::try_from(settings.backlog_size.0).unwrap_or(usize::MAX),
                 backlog_ms: match self.live {
@@ -115,6 +136,7 @@ impl Sink for RtmpSink {
             let (notices, heard) = mpsc::unbounded_channel();
             let delivery = Delivery {
                 settings: ClientSettings::new(self.url, Purpose::Publish(PublishType::Live)),
+                trust: self.trust,
                 patience: TimeDelta::from_nanos(settings.timeout.as_nanos()),
                 retries: settings.retries.unwrap_or(if self.live { u32::MAX } else { RETRIES_OF_A_JOB }),
                 live: self.live,
@@ -200,6 +222,7 @@ impl Intake {
 /// From the feed to the server, over as many connections as it takes.
 struct Delivery {
     settings: ClientSettings,
+    trust: Trust,
     patience: TimeDelta,
     retries: u32,
     live: bool,
@@ -230,7 +253,7 @@ impl Delivery {
     /// Publishes on one connection, to the end of the stream.
     async fn publish(&mut self) -> Result<(), Failure> {
         let mut settings = self.settings.clone();
-        let mut peer = Peer::connect(&self.env, settings.clone(), self.patience).await?;
+        let mut peer = Peer::connect(&self.env, settings.clone(), &self.trust, self.patience).await?;
         loop {
             match peer.turn(Some(&mut self.cursor)).await? {
                 Turn::Taken => {}
@@ -243,13 +266,13 @@ impl Delivery {
                     }
                     ClientEvent::TryAgain(next) => {
                         settings = *next;
-                        peer = Peer::connect(&self.env, settings.clone(), self.patience).await?;
+                        peer = Peer::connect(&self.env, settings.clone(), &self.trust, self.patience).await?;
                     }
                     ClientEvent::Reconnect(next) => {
                         tracing::info!(url = %next.url, "the server asks to move");
                         self.settings = *next;
                         peer.close().await?;
-                        peer = Peer::connect(&self.env, self.settings.clone(), self.patience).await?;
+                        peer = Peer::connect(&self.env, self.settings.clone(), &self.trust, self.patience).await?;
                         self.cursor.begin_anew(false);
                     }
                     _ => {}

@@ -1,5 +1,7 @@
 //! `rtmpsrc`: plays from a server.
 
+use std::path::PathBuf;
+
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::DurationSetting;
@@ -10,7 +12,6 @@ use millstream_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::RtmpUrl;
 use crate::command::PlayStart;
 use crate::peer::{Backoff, Failure, Peer, Turn};
 use crate::server::feed::Content;
@@ -19,13 +20,21 @@ use crate::serversrc::file_header;
 use crate::session::client::{ClientEvent, ClientSettings, Purpose};
 use crate::sink::{default_timeout, location};
 use crate::timeline::Timeline;
+use crate::tls::Trust;
+use crate::{RtmpUrl, Scheme};
 
 /// Settings of `rtmpsrc`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RtmpSrcSettings {
-    /// What to play: `rtmp://HOST[:PORT]/APP/STREAM`, with user, password and query as the server wants them.
+    /// What to play: `rtmp://HOST[:PORT]/APP/STREAM` or `rtmps://…`, with user, password and query as the server wants them.
     pub location: String,
+    /// PEM file with the authorities to trust instead of the public ones, for `rtmps://`.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
+    #[serde(default = "yes")]
+    pub tls_verify: bool,
     /// How long the server may take to answer, and how long it may send nothing while it plays.
     #[serde(default = "default_timeout")]
     pub timeout: DurationSetting,
@@ -38,7 +47,7 @@ pub struct RtmpSrcSettings {
     pub eos_on_unpublish: bool,
 }
 
-fn yes() -> bool {
+pub(crate) fn yes() -> bool {
     true
 }
 
@@ -47,7 +56,7 @@ pub fn factory() -> Factory {
     Factory::new("rtmpsrc", "Network/Source", "Plays from an RTMP server", build)
         .pad(PadTemplate::src("src", media::FLV))
         .live(|_: &RtmpSrcSettings| true)
-        .checked(|settings: &RtmpSrcSettings| location(&settings.location).map(drop))
+        .checked(|settings: &RtmpSrcSettings| settings.trust().and(location(&settings.location)).map(drop))
         .details(
             "Gives FLV, a tag a buffer, as it comes. A connection that is lost or silent is made anew, after 0.5 s to 30 s, and the stream goes on \
              on the same timeline.\n\n\
@@ -56,14 +65,21 @@ pub fn factory() -> Factory {
         .example("rtmpsrc location=rtmp://127.0.0.1/live/cam ! filesink location=cam.flv")
 }
 
+impl RtmpSrcSettings {
+    fn trust(&self) -> Result<Trust> {
+        Trust::new(self.ca_file.as_deref(), self.tls_verify)
+    }
+}
+
 fn build(settings: RtmpSrcSettings, _: &BuildCx) -> Result<Element> {
-    let url = location(&settings.location)?;
-    Ok(Element::Source(Box::new(RtmpSrc { settings, url })))
+    let (url, trust) = (location(&settings.location)?, settings.trust()?);
+    Ok(Element::Source(Box::new(RtmpSrc { settings, url, trust })))
 }
 
 struct RtmpSrc {
     settings: RtmpSrcSettings,
     url: RtmpUrl,
+    trust: Trust,
 }
 
 impl Source for RtmpSrc {
@@ -74,6 +90,7 @@ impl Source for RtmpSrc {
         let player = Player {
             settings: self.settings,
             client,
+            trust: self.trust,
             patience,
             cx,
             timeline: Timeline::default(),
@@ -94,6 +111,7 @@ enum Played {
 struct Player {
     settings: RtmpSrcSettings,
     client: ClientSettings,
+    trust: Trust,
     patience: TimeDelta,
     cx: SourceCx,
     timeline: Timeline,
@@ -124,6 +142,9 @@ impl Player {
     }
 
     async fn start(&mut self) -> Result<()> {
+        if let Some(warning) = self.trust.warning().filter(|_| self.client.url.scheme == Scheme::Rtmps) {
+            self.cx.tell(|out| out.warn(warning));
+        }
         let id = self.client.url.to_string();
         self.cx.push(PadId::FIRST, Item::StreamStart(StreamInfo { id, language: None }.into())).await?;
         self.cx.push(PadId::FIRST, Item::Caps(Caps::new(media::FLV))).await?;
@@ -134,7 +155,7 @@ impl Player {
 
     /// Plays on one connection.
     async fn play(&mut self) -> std::result::Result<Played, Failure> {
-        let mut peer = Peer::connect(&self.cx.env, self.client.clone(), self.patience).await?;
+        let mut peer = Peer::connect(&self.cx.env, self.client.clone(), &self.trust, self.patience).await?;
         let mut playing = false;
         loop {
             let event = match peer.turn(None).await {
@@ -161,12 +182,12 @@ impl Player {
                     return Ok(Played::ToItsEnd);
                 }
                 ClientEvent::TryAgain(next) => {
-                    peer = Peer::connect(&self.cx.env, *next, self.patience).await?;
+                    peer = Peer::connect(&self.cx.env, *next, &self.trust, self.patience).await?;
                     continue;
                 }
                 ClientEvent::Reconnect(next) => {
                     self.client = *next;
-                    peer = Peer::connect(&self.cx.env, self.client.clone(), self.patience).await?;
+                    peer = Peer::connect(&self.cx.env, self.client.clone(), &self.trust, self.patience).await?;
                     continue;
                 }
                 _ => continue,

@@ -12,11 +12,15 @@ use bytes::{Buf, BufMut, BytesMut};
 use millstream_core::net::NetStream;
 use millstream_core::{Env, Error, ErrorKind, Result};
 use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::ring;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, RootCertStore, ServerConfig, ServerConnection,
+    SignatureScheme,
+};
 
 /// Plain bytes that wait to be encrypted and sent: some records, so that a write is not cut into many.
 const MAX_WAITING: usize = 64 << 10;
@@ -26,13 +30,20 @@ const READ_BLOCK: usize = 17 << 10;
 
 /// Whom a client trusts.
 #[derive(Clone)]
-pub struct Roots(Arc<RootCertStore>);
+pub struct Roots(Trusted);
+
+#[derive(Clone)]
+enum Trusted {
+    Store(Arc<RootCertStore>),
+    Anybody,
+}
 
 impl Roots {
     /// The authorities that browsers trust (Mozilla's list).
     pub fn public() -> Self {
         static PUBLIC: OnceLock<Roots> = OnceLock::new();
-        PUBLIC.get_or_init(|| Self(Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))).clone()
+        let store = || Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
+        PUBLIC.get_or_init(|| Self(Trusted::Store(store()))).clone()
     }
 
     /// The certificates of a PEM text, and nobody else.
@@ -44,26 +55,82 @@ impl Roots {
         for certificate in certificates(pem)? {
             store.add(certificate).map_err(|e| Error::settings("a certificate is damaged").caused_by(e))?;
         }
-        Ok(Self(Arc::new(store)))
+        Ok(Self(Trusted::Store(Arc::new(store))))
+    }
+
+    /// Whoever answers, whatever its certificate says: what is sent is secret from who only listens, and from nobody who answers in
+    /// the place of the server.
+    pub fn unchecked() -> Self {
+        Self(Trusted::Anybody)
     }
 
     /// Makes a stream secure as its client, and checks that the other end is `host` (RFC 6066, section 3: its name is sent too).
     ///
     /// # Errors
-    /// When the other end speaks no TLS, is another, or is not trusted; those of the network.
+    /// [`ErrorKind::Peer`] with a hint when the other end speaks no TLS, is another, or is not trusted; [`ErrorKind::Io`] when the network
+    /// fails.
     pub async fn connect(&self, env: &Env, stream: Box<dyn NetStream>, host: &str) -> Result<Box<dyn NetStream>> {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| Error::settings(format!("`{host}` is no host name")))?;
         let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(self.0.clone(), provider.clone()).build();
-        let verifier = verifier.map_err(|e| Error::settings("no certificate is trusted").caused_by(e))?;
+        let verifier = self.verifier(&provider)?;
         let config = ClientConfig::builder_with_details(provider, Arc::new(WallClock(env.clone())))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
-            .with_webpki_verifier(verifier)
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         let client = ClientConnection::new(Arc::new(config), name).map_err(unusable)?;
         TlsStream::open(stream, client.into(), host).await
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+        match &self.0 {
+            Trusted::Anybody => Ok(Arc::new(AcceptAnybody(provider.signature_verification_algorithms))),
+            Trusted::Store(store) => {
+                let verifier = WebPkiServerVerifier::builder_with_provider(store.clone(), provider.clone()).build();
+                Ok(verifier.map_err(|e| Error::settings("no certificate is trusted").caused_by(e))?)
+            }
+        }
+    }
+}
+
+/// Looks at signatures only: whoever answers has the key of the certificate that it shows.
+#[derive(Debug)]
+struct AcceptAnybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AcceptAnybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
     }
 }
 
@@ -92,7 +159,7 @@ impl Identity {
     /// Makes a stream secure as its server.
     ///
     /// # Errors
-    /// When the client speaks no TLS or trusts somebody else; those of the network.
+    /// [`ErrorKind::Peer`] when the client speaks no TLS or trusts somebody else; [`ErrorKind::Io`] when the network fails.
     pub async fn accept(&self, stream: Box<dyn NetStream>) -> Result<Box<dyn NetStream>> {
         let server = ServerConnection::new(self.0.clone()).map_err(unusable)?;
         let peer = stream.peer().to_string();
@@ -129,6 +196,39 @@ impl TimeProvider for WallClock {
     }
 }
 
+/// Why there is no secure connection: the other end is to blame, or the network.
+fn refused(host: &str, error: io::Error) -> Error {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let what = format!("no secure connection with {host}");
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return Error::io(what, error);
+    };
+    let hint = match tls {
+        rustls::Error::InvalidMessage(_) => Some("does it speak TLS at this port?"),
+        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+            Some("nobody who is trusted has signed its certificate: if it is yours, say whom to trust")
+        }
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            Some("write the host as its certificate names it")
+        }
+        rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
+            Some("its certificate is to be renewed; or is the clock of this machine wrong?")
+        }
+        rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
+            Some("is the clock of this machine wrong?")
+        }
+        _ => None,
+    };
+    let refused = Error::new(ErrorKind::Peer, what).caused_by(error);
+    match hint {
+        Some(hint) => refused.hint(hint),
+        None => refused,
+    }
+}
+
 /// A stream whose bytes are encrypted on their way.
 struct TlsStream {
     stream: Box<dyn NetStream>,
@@ -144,10 +244,10 @@ impl TlsStream {
     async fn open(stream: Box<dyn NetStream>, mut tls: Connection, host: &str) -> Result<Box<dyn NetStream>> {
         tls.set_buffer_limit(Some(MAX_WAITING));
         let mut this = Self { stream, tls, input: BytesMut::new(), output: BytesMut::new() };
-        poll_fn(|cx| this.poll_handshake(cx)).await.map_err(|error| {
-            Error::new(ErrorKind::Peer, format!("no secure connection with {host}")).caused_by(error)
-        })?;
-        Ok(Box::new(this))
+        match poll_fn(|cx| this.poll_handshake(cx)).await {
+            Ok(()) => Ok(Box::new(this)),
+            Err(error) => Err(refused(host, error)),
+        }
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

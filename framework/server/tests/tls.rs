@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use millstream_core::net::{Net, NetStream};
-use millstream_core::{Env, Result};
+use millstream_core::{Env, ErrorKind, Result};
 use millstream_runtime::Runtime;
 use millstream_server::tls::{Identity, Roots};
 use millstream_testkit::{MemFs, SimNet};
@@ -94,6 +94,19 @@ fn who_is_another_or_not_trusted_is_refused() {
 }
 
 #[test]
+fn who_checks_nothing_talks_to_anybody() {
+    let (chain, key) = certificate();
+    let talked = converse((&chain, &key), async |env, stream| {
+        let mut stream = Roots::unchecked().connect(env, stream, "other.test").await?;
+        let mut received = BytesMut::new();
+        stream.write_all(b"hello").await.unwrap();
+        stream.read(&mut received).await.unwrap();
+        Ok::<_, millstream_core::Error>(received)
+    });
+    assert_eq!(talked.unwrap(), b"hello"[..]);
+}
+
+#[test]
 fn a_server_without_tls_is_named() {
     let (runtime, net) = machine();
     let result: Result<()> = runtime.block_on(async {
@@ -106,8 +119,9 @@ fn a_server_without_tls_is_named() {
         let stream = net.connect(address()).await.unwrap();
         Roots::public().connect(runtime.env(), stream, "plain.test").await.map(drop)
     });
-    let error = result.unwrap_err().to_string();
-    assert!(error.contains("no secure connection with plain.test"), "{error}");
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("no secure connection with plain.test"), "{error}");
+    assert_eq!((error.kind(), error.hint_text()), (ErrorKind::Peer, Some("does it speak TLS at this port?")));
 }
 
 #[test]

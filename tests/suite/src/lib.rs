@@ -17,6 +17,7 @@
 //! | [`elements`] | elements for tests: `collect`, `lookahead`, `tardy` |
 //! | [`program`] | runs a foreign program, with a time limit |
 //! | [`peers`] | foreign programs as judges, and the files they are shown |
+//! | [`world`] | pipelines against each other on a simulated network |
 //! | [`random`] | small seeded random numbers |
 
 pub mod elements;
@@ -24,6 +25,7 @@ pub mod peers;
 pub mod program;
 pub mod random;
 pub mod sim;
+pub mod world;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

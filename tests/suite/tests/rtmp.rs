@@ -71,12 +71,12 @@ async fn until(bus: &mut Bus, name: &str, value: Option<&str>) {
     }
 }
 
-/// Relays one publication to one player. `PORT`, `CLIP` and `OUT` stand in the commands.
-fn relay(publisher: &str, player: &str, clip: &Path, out: &Path) {
+/// Relays one publication to one player, at an address with these settings. `PORT`, `CLIP` and `OUT` stand in the commands.
+fn relay(settings: &str, publisher: &str, player: &str, clip: &Path, out: &Path) {
     let port = free_port().to_string();
     let line = format!(
-        "rtmpserversrc listen=127.0.0.1:{port} stream=cam eos-on-unpublish=true grace=0s ! \
-         rtmpserversink listen=127.0.0.1:{port} stream=cam backlog=1h backlog-size=1GiB"
+        "rtmpserversrc listen=127.0.0.1:{port} {settings} stream=cam eos-on-unpublish=true grace=0s ! \
+         rtmpserversink listen=127.0.0.1:{port} {settings} stream=cam backlog=1h backlog-size=1GiB"
     );
     let graph = millstream_graph::load_launch(&line, &elements::registry()).expect("a graph").graph;
     let runtime = Runtime::new().expect("a runtime");
@@ -119,7 +119,7 @@ const PUBLISH_GSTREAMER: &str = "gst-launch-1.0 -q filesrc location=CLIP ! flvde
 fn passes(publisher: &str, player: &str, clip: &str, codecs: [&str; 2]) {
     let dir = tempfile::tempdir().expect("a folder");
     let (clip, played) = (fixture(clip), dir.path().join("played.flv"));
-    relay(publisher, player, &clip, &played);
+    relay("", publisher, player, &clip, &played);
     same(&clip, &played, codecs, &format!("{publisher} to {player}"));
 }
 
@@ -213,4 +213,81 @@ fn rtmp_m15_we_play_from_ffmpeg() {
         server.wait();
         same(&clip, &played, ["h264", "aac"], program);
     }
+}
+
+/// A certificate for `localhost` and 127.0.0.1 that signs itself, and its key, in a folder.
+fn certify(dir: &Path) -> [String; 2] {
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let files = ["chain.pem", "key.pem"].map(|name| dir.join(name));
+    std::fs::write(&files[0], made.cert.pem()).expect("a file");
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).expect("a file");
+    files.map(|file| file.display().to_string())
+}
+
+/// GnuTLS in ffmpeg 5.1, OpenSSL or mbedTLS in ffmpeg 9, and what GLib has in GStreamer.
+#[test]
+fn rtmp_h7_others_publish_to_us_and_play_from_us_by_rtmps() {
+    let secure = |line: &str| line.replace("rtmp:", "rtmps:");
+    let trusting = |line: &str| {
+        let line = secure(line)
+            .replace("-f flv rtmps:", "-f flv -tls_verify 0 rtmps:")
+            .replace("-i rtmps:", "-tls_verify 0 -i rtmps:");
+        secure(&line)
+    };
+    let nine = |line: &str| trusting(line).replace("ffmpeg", "ffmpeg9");
+    let publish_gstreamer = secure(PUBLISH_GSTREAMER).replace("SINK", "rtmp2sink tls-validation-flags=0");
+    for (publisher, player) in [
+        (trusting(PUBLISH_FFMPEG), nine(PLAY_FFMPEG)),
+        (nine(PUBLISH_FFMPEG), trusting(PLAY_FFMPEG)),
+        (publish_gstreamer, trusting(PLAY_FFMPEG)),
+    ] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let [chain, key] = certify(dir.path());
+        let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
+        relay(&format!("tls-cert={chain} tls-key={key}"), &publisher, &player, &clip, &played);
+        same(&clip, &played, ["h264", "aac"], &format!("{publisher} to {player}"));
+    }
+}
+
+/// Another program's TLS in front of another program's RTMP.
+#[test]
+fn rtmp_h7_we_publish_and_play_by_rtmps_through_openssl() {
+    let proxy = millstream_tests::root().join("tests/peers/tls-proxy.py").display().to_string();
+    let behind_tls = |command: &str, ours: &str, clip: &Path, out: &Path| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let [chain, key] = certify(dir.path());
+        let ports = [free_port().to_string(), free_port().to_string()];
+        let (input, output) = (clip.to_string_lossy(), out.to_string_lossy());
+        let places = [
+            ("PROXY", &*proxy),
+            ("CERT", &*chain),
+            ("KEY", &*key),
+            ("SECURE", &*ports[0]),
+            ("PORT", &*ports[1]),
+            ("CLIP", &*input),
+            ("OUT", &*output),
+        ];
+        let server = Program::start(&words(command, &places));
+        let proxy = Program::start(&words("python3 PROXY CERT KEY SECURE PORT", &places));
+        launch(&words(ours, &places).join(" "));
+        proxy.wait();
+        server.wait();
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
+    behind_tls(
+        "ffmpeg -v error -y -listen 1 -i rtmp://127.0.0.1:PORT/live/cam -c copy -f flv OUT",
+        "filesrc location=CLIP ! rtmpsink retries=10 ca-file=CERT location=rtmps://localhost:SECURE/live/cam",
+        &clip,
+        &played,
+    );
+    same(&clip, &played, ["h264", "aac"], "to ffmpeg");
+    behind_tls(
+        "ffmpeg -v error -i CLIP -c copy -f flv -listen 1 rtmp://127.0.0.1:PORT/live/cam",
+        "rtmpsrc retries=10 ca-file=CERT location=rtmps://127.0.0.1:SECURE/live/cam ! filesink location=OUT",
+        &clip,
+        &played,
+    );
+    same(&clip, &played, ["h264", "aac"], "from ffmpeg");
 }

@@ -21,13 +21,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use millstream_core::env::TaskHandle;
+use millstream_core::net::NetStream;
 use millstream_core::trace::Side;
-use millstream_core::{Env, Result};
+use millstream_core::{Env, Error, Result, TimeDelta};
 use millstream_server::listen::{Shared, accept};
 
 use self::connection::Connection;
 use self::mounts::Mounts;
+use crate::tls::{Acceptor, ServerFiles};
 use crate::trace::traced;
+
+/// How long a client may take to agree on TLS: some packets each way on any link.
+const TLS_PATIENCE: TimeDelta = TimeDelta::from_secs(10);
 
 /// What the connections of a listener are served from.
 #[derive(Default)]
@@ -41,21 +46,64 @@ pub(crate) struct Server {
     pub(crate) site: Arc<Site>,
     /// The address that it really has.
     pub(crate) local: SocketAddr,
+    tls: Option<Arc<Acceptor>>,
     _accept: TaskHandle,
 }
 
-/// The server at an address, which begins to listen if it is the first to be asked for.
+impl Server {
+    /// Looks whether the files of TLS can be used.
+    ///
+    /// # Errors
+    /// Of the settings, when they cannot.
+    pub(crate) async fn ready(&self, env: &Env) -> Result<()> {
+        match &self.tls {
+            Some(tls) => tls.identity(env).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The server at an address, which begins to listen if it is the first to be asked for. With files, all that it says is inside of TLS;
+/// [`Server::ready`] says whether they can be used.
 ///
 /// # Errors
-/// When the address is taken by another program or does not exist.
-pub(crate) fn server_at(env: &Env, address: SocketAddr) -> Result<Arc<Server>> {
-    Shared::at(env, address, |listener| {
+/// When the address is taken by another program or does not exist; when other elements want other files at this address.
+pub(crate) fn server_at(env: &Env, address: SocketAddr, files: Option<&ServerFiles>) -> Result<Arc<Server>> {
+    let server = Shared::at(env, address, |listener| {
         let (site, local) = (Arc::<Site>::default(), listener.local());
-        let (served, own) = (site.clone(), env.clone());
-        let serve = move |stream| {
-            let stream = traced(stream, &own, Side::Server, None, &[]);
-            Connection::new(stream, served.clone(), own.clone()).run()
-        };
-        Ok(Server { site, local, _accept: accept(listener, env, serve) })
-    })
+        let tls = files.map(|files| Arc::new(Acceptor::new(files.clone())));
+        let (served, own, secure) = (site.clone(), env.clone(), tls.clone());
+        let serve = move |stream| connection(stream, secure.clone(), served.clone(), own.clone());
+        Ok(Server { site, local, tls, _accept: accept(listener, env, serve) })
+    })?;
+    if server.tls.as_ref().map(|tls| tls.files()) == files {
+        return Ok(server);
+    }
+    let error =
+        Error::settings(format!("another element at {address} has other files for TLS")).on_property("tls-cert");
+    Err(error.hint("give all elements of an address the same `tls-cert` and `tls-key`, or none of them"))
+}
+
+async fn connection(stream: Box<dyn NetStream>, tls: Option<Arc<Acceptor>>, site: Arc<Site>, env: Env) {
+    let stream = match tls {
+        Some(tls) => secured(stream, &tls, &env).await,
+        None => Some(stream),
+    };
+    if let Some(stream) = stream {
+        let stream = traced(stream, &env, Side::Server, None, &[]);
+        Connection::new(stream, site, env).run().await;
+    }
+}
+
+async fn secured(stream: Box<dyn NetStream>, tls: &Acceptor, env: &Env) -> Option<Box<dyn NetStream>> {
+    let peer = stream.peer();
+    let accepted = tokio::select! {
+        biased;
+        accepted = tls.accept(env, stream) => accepted,
+        () = env.clock.sleep_until(env.clock.now() + TLS_PATIENCE) => {
+            tracing::debug!(%peer, "closed: it did not agree on TLS in time");
+            return None;
+        }
+    };
+    accepted.inspect_err(|error| tracing::info!(%peer, %error, "closed: no TLS")).ok()
 }
