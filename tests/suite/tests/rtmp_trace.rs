@@ -1,0 +1,208 @@
+//! The conversations of the standard with ffmpeg on the other end, in the order of the wire.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use millstream_core::trace::{TraceEvent, TraceHead, TraceSink};
+use millstream_core::{Time, TimeDelta};
+use millstream_runtime::Runtime;
+use millstream_testkit::fixture;
+use millstream_tests::{elements, peers, sim};
+
+/// How long ffmpeg may take for what it does in one or two seconds.
+const PATIENCE: TimeDelta = TimeDelta::from_secs(60);
+
+/// Keeps what is said on the connections that got as far as a handshake: attempts that were refused do not.
+#[derive(Default)]
+struct Kept(Mutex<Vec<(u64, TraceEvent)>>);
+
+impl TraceSink for Kept {
+    fn begin(&self, head: TraceHead) -> u64 {
+        u64::try_from(head.at.nanos()).expect("a time of a runtime")
+    }
+
+    fn event(&self, conversation: u64, event: TraceEvent) {
+        self.0.lock().expect("nobody panics").push((conversation, event));
+    }
+
+    fn end(&self, _: u64, _: Time) {}
+}
+
+impl Kept {
+    /// What the two ends said on the last connection, in short.
+    fn said(&self) -> Vec<String> {
+        let kept = self.0.lock().expect("nobody panics");
+        let last = kept.last().map(|(conversation, _)| *conversation);
+        kept.iter().filter(|(conversation, _)| Some(*conversation) == last).map(|(_, event)| short(event)).collect()
+    }
+}
+
+fn short(event: &TraceEvent) -> String {
+    let (side, name) = (event.from.as_str(), &event.name);
+    match &**name {
+        "_result" => format!("{side} {name} of {}", event.text("answers").unwrap_or("nothing")),
+        "onStatus" => format!("{side} {}", event.text("code").unwrap_or_default()),
+        "User Control StreamBegin" => format!("{side} {name} {}", event.number("stream id").unwrap_or_default()),
+        _ => format!("{side} {name}"),
+    }
+}
+
+/// Each of these was said, in this order, with anything between.
+fn assert_said(said: &[String], expected: &[&str]) {
+    let mut rest = said.iter();
+    for text in expected {
+        assert!(rest.any(|line| line == text), "{text}, in this place of {expected:#?}, in {said:#?}");
+    }
+}
+
+struct Program(Child);
+
+impl Program {
+    fn start(line: &str) -> Self {
+        let mut words = line.split_ascii_whitespace();
+        let mut command = Command::new(peers::need(words.next().expect("a program")));
+        Self(command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port()
+}
+
+/// Runs a launch line of ours beside a program, and gives what was said.
+fn traced(line: &str, program: &str) -> Vec<String> {
+    let kept = Arc::new(Kept::default());
+    let graph = millstream_graph::load_launch(line, &elements::registry()).expect("a graph").graph;
+    let runtime = Runtime::new().expect("a runtime").with_trace(kept.clone());
+    let mut pipeline = runtime.start(&graph).expect("it starts");
+    let _program = Program::start(program);
+    let clock = runtime.env().clock.clone();
+    let end = runtime.block_on(async { sim::race(pipeline.wait(), clock.sleep_until(clock.now() + PATIENCE)).await });
+    end.expect("it ends").expect("and well");
+    kept.said()
+}
+
+/// C2 answers S1, and may go out ahead of S2.
+const HANDSHAKE: [&str; 5] = ["client C0", "client C1", "server S0", "server S1", "client C2"];
+
+fn clip() -> String {
+    fixture("h264b_aac48s_10s.flv").display().to_string()
+}
+
+#[test]
+fn rtmp_m5_wire_order_of_ffmpeg_that_publishes_to_us() {
+    let port = free_port();
+    let said = traced(
+        &format!("rtmpserversrc listen=127.0.0.1:{port} stream=cam eos-on-unpublish=true grace=0s ! fakesink"),
+        &format!("ffmpeg -v error -i {} -c copy -f flv rtmp://127.0.0.1:{port}/live/cam", clip()),
+    );
+    assert_said(&said, &HANDSHAKE);
+    assert_said(&said, &["server S1", "server S2", "client connect"]);
+    let connect = [
+        "client connect",
+        "server Window Acknowledgement Size",
+        "server Set Peer Bandwidth",
+        "server User Control StreamBegin 0",
+        "server _result of connect",
+        "client createStream",
+        "server _result of createStream",
+        "client publish",
+        "server User Control StreamBegin 1",
+        "server NetStream.Publish.Start",
+        "client @setDataFrame onMetaData",
+        "client video sequence header",
+        "client audio sequence header",
+        "client media",
+        "client FCUnpublish",
+    ];
+    assert_said(&said, &connect);
+    assert!(!said.iter().any(|line| line == "client Window Acknowledgement Size"), "ffmpeg sends none: {said:#?}");
+}
+
+#[test]
+fn rtmp_m5_wire_order_of_ffmpeg_that_plays_from_us() {
+    let port = free_port();
+    let said = traced(
+        &format!(
+            "filesrc location={} ! flvdemux name=d flvmux name=m streamable=true ! clocksync ! \
+             rtmpserversink listen=127.0.0.1:{port} stream=cam backlog=1h d.video ! m.video d.audio ! m.audio",
+            clip()
+        ),
+        &format!("ffmpeg -v error -i rtmp://127.0.0.1:{port}/live/cam -c copy -f null -"),
+    );
+    assert_said(&said, &HANDSHAKE);
+    assert_said(&said, &["server S1", "server S2", "client connect"]);
+    let play = [
+        "client connect",
+        "server Window Acknowledgement Size",
+        "server _result of connect",
+        "client createStream",
+        "server _result of createStream",
+        "client play",
+        "server Set Chunk Size",
+        "server User Control StreamBegin 1",
+        "server NetStream.Play.Reset",
+        "server NetStream.Play.Start",
+        "server onMetaData",
+        "server media",
+        "server User Control StreamEOF",
+    ];
+    assert_said(&said, &play);
+}
+
+#[test]
+fn rtmp_m5_wire_order_of_us_publishing_to_ffmpeg() {
+    let port = free_port();
+    let said = traced(
+        &format!("filesrc location={} ! rtmpsink retries=10 location=rtmp://127.0.0.1:{port}/live/cam", clip()),
+        &format!("ffmpeg -v error -listen 1 -i rtmp://127.0.0.1:{port}/live/cam -c copy -f null -"),
+    );
+    assert_said(&said, &HANDSHAKE);
+    assert_said(&said, &["server S1", "server S2", "client connect"]);
+    let publish = [
+        "client connect",
+        "client Set Chunk Size",
+        "server Window Acknowledgement Size",
+        "server _result of connect",
+        "client createStream",
+        "server _result of createStream",
+        "client publish",
+        "server NetStream.Publish.Start",
+        "client @setDataFrame onMetaData",
+        "client media",
+        "client FCUnpublish",
+        "client deleteStream",
+    ];
+    assert_said(&said, &publish);
+    assert_said(&said, &["server Set Peer Bandwidth", "client Window Acknowledgement Size"]);
+}
+
+#[test]
+fn rtmp_m5_wire_order_of_us_playing_from_ffmpeg() {
+    let port = free_port();
+    let said = traced(
+        &format!("rtmpsrc retries=10 location=rtmp://127.0.0.1:{port}/live/cam ! fakesink"),
+        &format!("ffmpeg -v error -i {} -c copy -f flv -listen 1 rtmp://127.0.0.1:{port}/live/cam", clip()),
+    );
+    assert_said(&said, &HANDSHAKE);
+    assert_said(&said, &["server S1", "server S2", "client connect"]);
+    let play = [
+        "client connect",
+        "server _result of connect",
+        "client createStream",
+        "server _result of createStream",
+        "client User Control SetBufferLength",
+        "client play",
+        "server NetStream.Play.Start",
+        "server media",
+    ];
+    assert_said(&said, &play);
+}
