@@ -1,42 +1,6 @@
 //! Text that must not appear in logs.
 
-use std::fmt;
-
-/// A stream key, password or token. Its `Debug` form shows nothing of it; there is no `Display`.
-///
-/// ```
-/// # use millstream_rtmp::Secret;
-/// let key = Secret::from("live_1234");
-/// assert_eq!(format!("{key:?}"), "Secret");
-/// assert_eq!(key.reveal(), "live_1234");
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for the wire and for comparing; never for a message to people.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
+pub use millstream_core::Secret;
 
 /// The part of an application name or URL that may be shown: no user info, no query.
 pub(crate) fn presentable(text: &str) -> String {

@@ -8,10 +8,12 @@ use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
-    Buffer, BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
+    Buffer, BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Secret, Sink, SinkCx, Time,
+    TimeDelta,
 };
 use millstream_flv::live::FeedLimits;
 use millstream_flv::wire::FlvReader;
+use millstream_server::access::{Access, AccessSettings, CallbackFormat, Keys, default_callback_timeout};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -60,6 +62,45 @@ pub struct RtmpServerSinkSettings {
     /// How long sound may wait to be sent together with the next picture, which halves the number of writes. 0 sends it at once.
     #[serde(default = "default_audio_hold")]
     pub audio_hold: DurationSetting,
+    /// Keys of who may play, in the query of the stream's name or of the application: `cam?key=SECRET` is what OBS calls a stream key.
+    /// A list of keys for every stream, or a mapping from streams to a key or a list of keys. Without this and `keys-file` none is needed.
+    #[serde(default)]
+    pub keys: Option<Keys>,
+    /// A file with a stream and its key on each line, or a key for every stream. It is read again when it is needed, at most each second; one
+    /// that cannot be read then leaves the last good keys in force.
+    #[serde(default)]
+    pub keys_file: Option<PathBuf>,
+    /// URL that is asked before a client may play, by POST: 2xx allows, everything else refuses, and so does no answer.
+    #[serde(default)]
+    pub on_play: Option<Secret>,
+    /// URL that is told when such a client has ended, in whatever way.
+    #[serde(default)]
+    pub on_stop: Option<Secret>,
+    /// How both are posted to.
+    #[serde(default)]
+    pub callback_format: CallbackFormat,
+    /// How long both may take.
+    #[serde(default = "default_callback_timeout")]
+    pub callback_timeout: DurationSetting,
+}
+
+impl RtmpServerSinkSettings {
+    fn access(&self) -> AccessSettings {
+        AccessSettings {
+            keys: self.keys.clone(),
+            keys_file: self.keys_file.clone(),
+            on_begin: self.on_play.clone(),
+            on_end: self.on_stop.clone(),
+            format: self.callback_format,
+            timeout: self.callback_timeout,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.files()?;
+        check_name("stream", &self.stream)?;
+        self.access().check("on-play", "on-stop")
+    }
 }
 
 fn yes() -> bool {
@@ -82,13 +123,15 @@ fn default_audio_hold() -> DurationSetting {
 pub fn factory() -> Factory {
     Factory::new("rtmpserversink", "Network/Sink", "Serves a stream to RTMP players", build)
         .pad(PadTemplate::sink("sink", media::FLV))
-        .checked(|settings: &RtmpServerSinkSettings| settings.files().and(check_name("stream", &settings.stream)))
+        .checked(RtmpServerSinkSettings::check)
         .details(
             "Players open `rtmp://HOST:PORT/APP/STREAM`. Who joins gets metadata, sequence headers and the group of pictures that has begun. \
              Players that come before the stream wait for it.\n\n\
              - Each message is cut into chunks once, for all players.\n\
              - A player that falls behind loses the oldest messages, goes on at a key frame, and holds nobody up; what it missed is counted.\n\
-             - A player that takes nothing for 60 s is closed.\n\n\
+             - A player that takes nothing for 60 s is closed.\n\
+             - Callbacks get what nginx-rtmp posts to `on_play` and `on_play_done`, or with `callback-format=json` what SRS posts to `on_play` \
+             and `on_stop`.\n\n\
              Posts `players` with their `count` when one comes or goes.",
         )
         .example("filesrc location=in.flv ! clocksync ! rtmpserversink stream=cam")
@@ -101,7 +144,7 @@ impl RtmpServerSinkSettings {
 }
 
 fn build(settings: RtmpServerSinkSettings, _: &BuildCx) -> Result<Element> {
-    check_name("stream", &settings.stream)?;
+    settings.check()?;
     Ok(Element::Sink(Box::new(RtmpServerSink { settings })))
 }
 
@@ -121,10 +164,16 @@ impl Sink for RtmpServerSink {
                 backlog_ms: u32::try_from(Time::from_nanos(settings.backlog.as_nanos()).millis()).unwrap_or(u32::MAX),
                 gop_cache: settings.gop_cache,
             });
-            let lease = server.site.mounts.hand_out(&name, feed.clone())?;
+            let access = Access::open(&cx.env, &settings.access()).await?;
+            let lease = server.site.mounts.hand_out(&name, feed.clone(), access.clone())?;
             tracing::info!(at = %server.local, stream = %name, "serves players");
+            let env = cx.env.clone();
             Sender::new(cx, feed, &settings).run().await?;
             drop(lease);
+            // Players have a while to leave, and callbacks their limit.
+            if let Some(access) = access {
+                access.all_told(&env).await;
+            }
             Ok(())
         })
     }

@@ -10,9 +10,10 @@ use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{
     Buffer, BufferFlags, BuildCx, Caps, Element, Env, Error, Factory, Item, MessageKind, PadId, PadTemplate, Result,
-    Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
+    Secret, Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
 };
 use millstream_flv::wire::FileHeader;
+use millstream_server::access::{Access, AccessSettings, CallbackFormat, Keys, default_callback_timeout};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -62,6 +63,45 @@ pub struct RtmpServerSrcSettings {
     /// How long a publisher that left may take to come back.
     #[serde(default = "default_grace")]
     pub grace: DurationSetting,
+    /// Keys of who may publish, in the query of the stream's name or of the application: `cam?key=SECRET` is what OBS calls a stream key.
+    /// A list of keys for every stream, or a mapping from streams to a key or a list of keys. Without this and `keys-file` none is needed.
+    #[serde(default)]
+    pub keys: Option<Keys>,
+    /// A file with a stream and its key on each line, or a key for every stream. It is read again when it is needed, at most each second; one
+    /// that cannot be read then leaves the last good keys in force.
+    #[serde(default)]
+    pub keys_file: Option<PathBuf>,
+    /// URL that is asked before a client may publish, by POST: 2xx allows, everything else refuses, and so does no answer.
+    #[serde(default)]
+    pub on_publish: Option<Secret>,
+    /// URL that is told when such a client has ended, in whatever way.
+    #[serde(default)]
+    pub on_unpublish: Option<Secret>,
+    /// How both are posted to.
+    #[serde(default)]
+    pub callback_format: CallbackFormat,
+    /// How long both may take.
+    #[serde(default = "default_callback_timeout")]
+    pub callback_timeout: DurationSetting,
+}
+
+impl RtmpServerSrcSettings {
+    fn access(&self) -> AccessSettings {
+        AccessSettings {
+            keys: self.keys.clone(),
+            keys_file: self.keys_file.clone(),
+            on_begin: self.on_publish.clone(),
+            on_end: self.on_unpublish.clone(),
+            format: self.callback_format,
+            timeout: self.callback_timeout,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.files()?;
+        check_name("stream", &self.stream)?;
+        self.access().check("on-publish", "on-unpublish")
+    }
 }
 
 pub(crate) fn default_listen() -> SocketAddr {
@@ -81,13 +121,15 @@ pub fn factory() -> Factory {
     Factory::new("rtmpserversrc", "Network/Source", "Accepts an RTMP publisher", build)
         .pad(PadTemplate::src("src", media::FLV))
         .live(|_: &RtmpServerSrcSettings| true)
-        .checked(|settings: &RtmpServerSrcSettings| settings.files().and(check_name("stream", &settings.stream)))
+        .checked(RtmpServerSrcSettings::check)
         .details(
             "OBS, ffmpeg and other encoders publish to `rtmp://HOST:PORT/APP/STREAM`; a query behind the name is not part of it. The pad \
              gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
              - A publisher that leaves and comes back, or another one, goes on on the same timeline.\n\
              - A publisher that sends nothing for 30 s is closed.\n\
-             - When the pipeline is behind, the publisher is not read.\n\n\
+             - When the pipeline is behind, the publisher is not read.\n\
+             - Callbacks get what nginx-rtmp posts to `on_publish` and `on_publish_done`, or with `callback-format=json` what SRS posts to \
+             `on_publish` and `on_unpublish`.\n\n\
              Posts `published` and `unpublished` with the `stream`.",
         )
         .example("rtmpserversrc stream=cam ! flvdemux name=d  d.video ! h264parse ! h.video  d.audio ! aacparse ! h.audio  hlssink name=h directory=cam")
@@ -109,7 +151,7 @@ impl RtmpServerSrcSettings {
 }
 
 fn build(settings: RtmpServerSrcSettings, _: &BuildCx) -> Result<Element> {
-    check_name("stream", &settings.stream)?;
+    settings.check()?;
     Ok(Element::Source(Box::new(RtmpServerSrc { settings })))
 }
 
@@ -127,7 +169,8 @@ impl Source for RtmpServerSrc {
                 DuplicatePolicy::Reject => Second::Refused,
                 DuplicatePolicy::TakeOver => Second::TakesOver,
             };
-            let intake = server.site.mounts.take_in(&name, second)?;
+            let intake =
+                server.site.mounts.take_in(&name, second, Access::open(&cx.env, &self.settings.access()).await?)?;
             tracing::info!(at = %server.local, stream = %name, "waits for a publisher");
             Receiver::new(self.settings, cx, intake, server).run().await
         })

@@ -18,12 +18,16 @@
 //! | [`program`] | runs a foreign program, with a time limit |
 //! | [`peers`] | foreign programs as judges, and the files they are shown |
 //! | [`world`] | pipelines against each other on a simulated network |
+//! | [`rtmp`] | RTMP clients by hand, and elements to meet them |
+//! | [`logs`] | what was logged, at every level |
 //! | [`random`] | small seeded random numbers |
 
 pub mod elements;
+pub mod logs;
 pub mod peers;
 pub mod program;
 pub mod random;
+pub mod rtmp;
 pub mod sim;
 pub mod world;
 

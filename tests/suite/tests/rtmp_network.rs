@@ -1,84 +1,20 @@
 //! Our RTMP elements against each other, on a virtual clock and a network that delays, splits, falls silent and breaks.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use millstream_amf::Value;
 use millstream_core::net::NetStream;
-use millstream_core::{BufferBox, Env, Item, Time, TimeDelta};
-use millstream_graph::load_launch;
-use millstream_rtmp::RtmpUrl;
+use millstream_core::{BufferBox, Time, TimeDelta};
 use millstream_rtmp::calls::{Call, Procedures};
 use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType, Status, code};
-use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
+use millstream_rtmp::session::client::{ClientEvent, Purpose};
 use millstream_rtmp::session::{Media, MediaKind, SessionError};
-use millstream_runtime::{Pipeline, Runtime};
-use millstream_testkit::{MemFs, SimNet, Weather, fixture};
-use millstream_tests::elements::{Collected, registry};
+use millstream_testkit::Weather;
+use millstream_tests::elements::Collected;
+use millstream_tests::rtmp::{Client, RECEIVE, SEND, SERVER};
 use millstream_tests::sim;
-
-/// The server's machine.
-const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 1935);
-
-/// Pictures and sounds of the clip, as its provenance says.
-const CLIP: (usize, usize) = (300, 470);
-
-/// Longest simulated time of a test.
-const PATIENCE: TimeDelta = TimeDelta::from_secs(600);
-
-struct World {
-    runtime: Runtime,
-    net: SimNet,
-}
-
-impl World {
-    fn new(weather: Weather) -> Self {
-        let fs = MemFs::new();
-        let clip = std::fs::read(fixture("h264b_aac48s_10s.flv")).expect("the fixture is there");
-        fs.insert("clip.flv", clip);
-        let mut net = None;
-        let runtime = Runtime::simulated(7, Arc::new(fs)).expect("a runtime").with_net(|env| {
-            let made = SimNet::new(env.clock.clone());
-            made.set_weather(weather);
-            Arc::new(net.insert(made).clone())
-        });
-        Self { runtime, net: net.expect("it was made") }
-    }
-
-    fn start(&self, line: &str) -> Pipeline {
-        let graph = load_launch(line, &registry()).unwrap_or_else(|error| panic!("{error}")).graph;
-        self.runtime.start(&graph).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Lets simulated time pass.
-    fn pass(&self, time: TimeDelta) {
-        let clock = &self.runtime.env().clock;
-        self.runtime.block_on(async { clock.sleep_until(clock.now() + time).await });
-    }
-
-    fn end(&self, mut pipeline: Pipeline) {
-        let clock = &self.runtime.env().clock;
-        let ended = self.runtime.block_on(async {
-            let alarm = clock.sleep_until(clock.now() + PATIENCE);
-            sim::race(pipeline.wait(), alarm).await
-        });
-        ended.expect("it ends").unwrap_or_else(|error| panic!("{error}"));
-    }
-}
-
-const RECEIVE: &str = "rtmpserversrc listen=10.0.0.1:1935 stream=cam duplicate=take-over eos-on-unpublish=true grace=5s ! flvdemux name=d \
-                       d.video ! collect name=video d.audio ! collect name=audio";
-const SEND: &str = "filesrc location=clip.flv ! flvdemux name=d d.video ! clocksync ! m.video d.audio ! clocksync ! m.audio \
-                    flvmux name=m ! rtmpsink location=rtmp://10.0.0.1/live/cam";
-
-fn buffers(collected: &Collected) -> Vec<BufferBox> {
-    collected
-        .take()
-        .into_iter()
-        .filter_map(|item| if let Item::Buffer(buffer) = item { Some(buffer) } else { None })
-        .collect()
-}
+use millstream_tests::world::{CLIP_FRAMES, World, buffers};
 
 fn gaps(times: &[Time]) -> usize {
     times.windows(2).filter(|pair| pair[1].since(pair[0]) > TimeDelta::from_millis(100)).count()
@@ -99,7 +35,7 @@ fn everything_arrives_whatever_the_network_is_like() {
         world.pass(millis(1));
         world.end(world.start(SEND));
         world.end(receiver);
-        assert_eq!((buffers(&video).len(), buffers(&audio).len()), CLIP, "{weather:?}");
+        assert_eq!((buffers(&video).len(), buffers(&audio).len()), CLIP_FRAMES, "{weather:?}");
     }
 }
 
@@ -117,7 +53,11 @@ fn a_connection_that_breaks_is_made_anew_and_goes_on_at_a_key_frame_on_one_timel
     let buffers = buffers(&video);
     let times: Vec<Time> = buffers.iter().filter_map(|buffer| buffer.dts_or_pts()).collect();
     assert!(times.is_sorted(), "one timeline");
-    assert!(buffers.len() > 240 && buffers.len() <= CLIP.0, "a group of pictures at most is lost: {}", buffers.len());
+    assert!(
+        buffers.len() > 240 && buffers.len() <= CLIP_FRAMES.0,
+        "a group of pictures at most is lost: {}",
+        buffers.len()
+    );
     assert!(gaps(&times) <= 1);
     let resumed = times.windows(2).position(|pair| pair[1].since(pair[0]) > TimeDelta::from_millis(100));
     if let Some(at) = resumed {
@@ -134,7 +74,7 @@ fn a_server_that_is_not_there_yet_gets_everything_of_a_file() {
     let video = receiver.handle::<Collected>("video").expect("a collect");
     world.end(sender);
     world.end(receiver);
-    assert_eq!(buffers(&video).len(), CLIP.0);
+    assert_eq!(buffers(&video).len(), CLIP_FRAMES.0);
 }
 
 #[test]
@@ -153,7 +93,7 @@ fn a_player_of_ours_plays_what_is_published_later_and_ends_with_it() {
     world.end(world.start(SEND));
     world.end(relay);
     world.end(player);
-    assert_eq!(buffers(&video).len(), CLIP.0);
+    assert_eq!(buffers(&video).len(), CLIP_FRAMES.0);
 }
 
 #[test]
@@ -178,51 +118,14 @@ fn a_target_that_falls_silent_hurts_nobody_and_recovers_at_a_key_frame() {
     world.end(good);
     drop(bad);
     let [good, bad] = handles.map(|collected| buffers(&collected));
-    assert_eq!(good.len(), CLIP.0, "the other lost nothing");
-    assert!(bad.len() < CLIP.0 && bad.len() > 150, "{}", bad.len());
+    assert_eq!(good.len(), CLIP_FRAMES.0, "the other lost nothing");
+    assert!(bad.len() < CLIP_FRAMES.0 && bad.len() > 150, "{}", bad.len());
     let late = |buffers: &[BufferBox]| {
         let late = |buffer: &&BufferBox| buffer.pts.is_some_and(|pts| pts > Time::from_millis(8000));
         buffers.iter().filter(late).count()
     };
     // The second connection is put behind the first by the clock, which is a millisecond's matter.
     assert!(late(&bad).abs_diff(late(&good)) <= 1, "{} of {}", late(&bad), late(&good));
-}
-
-/// A client by hand: a session of ours on a stream of the network.
-struct Client {
-    stream: Box<dyn NetStream>,
-    session: ClientSession,
-    env: Env,
-}
-
-impl Client {
-    async fn connect(env: &Env, url: &str, purpose: Purpose) -> Self {
-        let settings = ClientSettings::new(RtmpUrl::parse(url).expect("a URL"), purpose);
-        let stream = env.net.connect(SocketAddr::from(SERVER)).await.expect("somebody listens");
-        let session = ClientSession::new(settings, 1, env.clock.now());
-        Self { stream, session, env: env.clone() }
-    }
-
-    /// The next event; nothing at the end of the connection.
-    async fn next(&mut self) -> Result<Option<ClientEvent>, SessionError> {
-        loop {
-            if let Some(event) = self.session.next_event()? {
-                return Ok(Some(event));
-            }
-            self.send().await;
-            let mut input = BytesMut::with_capacity(1 << 16);
-            if self.stream.read(&mut input).await.expect("it is not broken") == 0 {
-                return Ok(None);
-            }
-            self.session.receive(input.freeze(), self.env.clock.now())?;
-        }
-    }
-
-    async fn send(&mut self) {
-        for bytes in self.session.output() {
-            self.stream.write_all(&bytes).await.expect("it is not broken");
-        }
-    }
 }
 
 #[test]
@@ -394,7 +297,7 @@ fn rtmp_h6_a_thousand_silent_sockets_do_not_disturb_a_stream_and_are_closed() {
     });
     assert_eq!(ends, 1000);
     world.end(receiver);
-    assert_eq!(buffers(&video).len(), CLIP.0);
+    assert_eq!(buffers(&video).len(), CLIP_FRAMES.0);
 }
 
 #[test]

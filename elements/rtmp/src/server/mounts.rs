@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use millstream_core::{Error, Result};
+use millstream_server::access::Access;
 use tokio::sync::{mpsc, watch};
 
 use super::feed::{Content, Feed};
@@ -25,6 +26,14 @@ impl StreamName {
     pub(crate) fn new(app: &str, stream: &str) -> Self {
         let clean = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
         Self { app: clean(app), stream: clean(stream) }
+    }
+
+    pub(crate) fn app(&self) -> &str {
+        &self.app
+    }
+
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream
     }
 }
 
@@ -72,16 +81,27 @@ pub(crate) struct Mounts {
 #[derive(Debug, Default)]
 struct Mount {
     intake: Option<Intake>,
-    feed: Option<Arc<Feed>>,
+    feed: Option<Outlet>,
 }
+
+/// A stream that is handed out, and who may play it.
+type Outlet = (Arc<Feed>, Option<Arc<Access>>);
 
 #[derive(Debug)]
 struct Intake {
     items: mpsc::Sender<Ingest>,
     second: Second,
+    /// Who may publish, unless everybody.
+    access: Option<Arc<Access>>,
     /// The publisher: dropped, it tells the connection to leave.
     publisher: Option<(u64, watch::Sender<()>)>,
     publishers: u64,
+}
+
+impl Intake {
+    fn is_free(&self) -> bool {
+        self.publisher.is_none() || self.second == Second::TakesOver
+    }
 }
 
 impl Mounts {
@@ -89,7 +109,12 @@ impl Mounts {
     ///
     /// # Errors
     /// When another does.
-    pub(crate) fn take_in(self: &Arc<Self>, name: &StreamName, second: Second) -> Result<IntakeLease> {
+    pub(crate) fn take_in(
+        self: &Arc<Self>,
+        name: &StreamName,
+        second: Second,
+        access: Option<Arc<Access>>,
+    ) -> Result<IntakeLease> {
         let (items, received) = mpsc::channel(MAX_WAITING);
         let mut streams = self.lock();
         let mount = streams.entry(name.clone()).or_default();
@@ -97,7 +122,7 @@ impl Mounts {
             return Err(Error::settings(format!("another element takes in the stream {name} at this address"))
                 .hint("give one of them another `app` or `stream`"));
         }
-        mount.intake = Some(Intake { items, second, publisher: None, publishers: 0 });
+        mount.intake = Some(Intake { items, second, access, publisher: None, publishers: 0 });
         Ok(IntakeLease { mounts: self.clone(), name: name.clone(), received })
     }
 
@@ -105,25 +130,41 @@ impl Mounts {
     ///
     /// # Errors
     /// When there is one.
-    pub(crate) fn hand_out(self: &Arc<Self>, name: &StreamName, feed: Arc<Feed>) -> Result<FeedLease> {
+    pub(crate) fn hand_out(
+        self: &Arc<Self>,
+        name: &StreamName,
+        feed: Arc<Feed>,
+        access: Option<Arc<Access>>,
+    ) -> Result<FeedLease> {
         let mut streams = self.lock();
         let mount = streams.entry(name.clone()).or_default();
         if mount.feed.is_some() {
             return Err(Error::settings(format!("another element serves the stream {name} at this address"))
                 .hint("give one of them another `app` or `stream`"));
         }
-        mount.feed = Some(feed.clone());
+        mount.feed = Some((feed.clone(), access));
         drop(streams);
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(Waker::wake);
         Ok(FeedLease { mounts: self.clone(), name: name.clone(), feed })
     }
 
+    /// Who says whether a client may publish a stream; nobody where everybody may.
+    pub(crate) fn door(&self, name: &StreamName) -> std::result::Result<Option<Arc<Access>>, Refusal> {
+        let streams = self.lock();
+        let intake = streams.get(name).and_then(|mount| mount.intake.as_ref()).ok_or(Refusal::Unknown)?;
+        // Who may not publish anyway need not learn whether somebody else does.
+        match intake.access.as_ref() {
+            None if !intake.is_free() => Err(Refusal::Taken),
+            access => Ok(access.cloned()),
+        }
+    }
+
     /// A client publishes.
     pub(crate) fn publish(self: &Arc<Self>, name: &StreamName) -> std::result::Result<Publication, Refusal> {
         let mut streams = self.lock();
         let intake = streams.get_mut(name).and_then(|mount| mount.intake.as_mut()).ok_or(Refusal::Unknown)?;
-        if intake.publisher.is_some() && intake.second == Second::Refused {
+        if !intake.is_free() {
             return Err(Refusal::Taken);
         }
         intake.publishers += 1;
@@ -134,7 +175,7 @@ impl Mounts {
     }
 
     /// The feed of a stream, as soon as there is one.
-    pub(crate) fn poll_feed(&self, name: &StreamName, cx: &mut Context<'_>) -> Poll<Arc<Feed>> {
+    pub(crate) fn poll_feed(&self, name: &StreamName, cx: &mut Context<'_>) -> Poll<Outlet> {
         // Held over the look, so that a feed that comes meanwhile wakes this one too.
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = self.lock().get(name).and_then(|mount| mount.feed.clone()) {
@@ -272,8 +313,8 @@ mod tests {
     #[test]
     fn a_name_is_taken_once_and_free_again() {
         let mounts = Arc::<Mounts>::default();
-        let intake = mounts.take_in(&name(), Second::Refused).unwrap();
-        assert!(mounts.take_in(&name(), Second::Refused).is_err());
+        let intake = mounts.take_in(&name(), Second::Refused, None).unwrap();
+        assert!(mounts.take_in(&name(), Second::Refused, None).is_err());
         let first = mounts.publish(&name()).unwrap();
         assert_eq!(mounts.publish(&name()).err(), Some(Refusal::Taken));
         drop(first);
@@ -286,7 +327,7 @@ mod tests {
     #[test]
     fn a_second_publisher_takes_over_where_it_may() {
         let mounts = Arc::<Mounts>::default();
-        let mut intake = mounts.take_in(&name(), Second::TakesOver).unwrap();
+        let mut intake = mounts.take_in(&name(), Second::TakesOver, None).unwrap();
         let mut first = mounts.publish(&name()).unwrap();
         assert!(!first.is_over() && block_on(first.begin()));
         let mut second = mounts.publish(&name()).unwrap();

@@ -2,11 +2,13 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | `asking` | a message stream that wants to: whether it may |
 //! | `publishing` | a message stream that publishes |
 //! | `playing` | a message stream that plays, or waits for what it is to play |
 //!
 //! A connection with a single player is what there are thousands of. What is rare is boxed.
 
+mod asking;
 mod playing;
 mod publishing;
 
@@ -16,21 +18,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use millstream_core::env::BoxFuture;
 use millstream_core::net::NetStream;
 use millstream_core::{Env, Time, TimeDelta};
 use smallvec::SmallVec;
 
+use self::asking::Asking;
 use self::playing::{Player, Progress};
 use self::publishing::Publisher;
 use super::Site;
-use super::admission::{Purpose, Request, Verdict, admit};
+use super::admission::{Guest, Verdict};
 use super::feed::{Content, Entry};
-use super::mounts::StreamName;
 use super::tags::content_of_data;
 use crate::Secret;
 use crate::calls::Procedures;
-use crate::command::{Invoke, code};
+use crate::command::Invoke;
 use crate::session::SessionError;
 use crate::session::server::{self, ServerEvent, ServerSession, ServerSettings};
 use crate::socket::Socket;
@@ -54,6 +55,7 @@ pub(super) struct Connection {
     session: ServerSession,
     site: Arc<Site>,
     env: Env,
+    guest: Guest,
     /// Application, and its query.
     app: (String, Secret),
     /// Message streams that do something. Most connections have one.
@@ -78,14 +80,6 @@ struct Stream {
 enum Role {
     Publishes(Box<Publisher>),
     Plays(Box<Player>),
-}
-
-/// A client that asked whether it may.
-struct Asking {
-    stream: u32,
-    name: Secret,
-    purpose: Purpose,
-    verdict: BoxFuture<'static, Verdict>,
 }
 
 /// Why a connection ends.
@@ -124,11 +118,13 @@ enum Turn {
 impl Connection {
     pub(super) fn new(stream: Box<dyn NetStream>, site: Arc<Site>, env: Env) -> Self {
         let now = env.clock.now();
+        let guest = Guest::new(stream.peer(), env.random());
         Self {
             socket: Socket::new(stream, env.clock.clone()),
             session: ServerSession::new(ServerSettings::default(), env.random(), now),
             site,
             env,
+            guest,
             app: Default::default(),
             streams: SmallVec::new(),
             turn: 0,
@@ -254,12 +250,11 @@ impl Connection {
         match event {
             ServerEvent::Connect(connect) => {
                 self.app = (connect.app_name().to_owned(), connect.app_query().into());
+                self.guest.connects(&connect);
                 self.session.accept_connect();
             }
-            ServerEvent::Publish { stream, publish } => {
-                self.ask(stream, publish.name, Purpose::Publish(publish.kind));
-            }
-            ServerEvent::Play { stream, play } => self.ask(stream, play.name, Purpose::Play),
+            ServerEvent::Publish { stream, publish } => self.ask_to_publish(stream, publish.name).await,
+            ServerEvent::Play { stream, play } => self.ask_to_play(stream, &play.name),
             ServerEvent::Media { stream, media } => self.ingest(stream, Content::Media(media)).await,
             ServerEvent::Data { stream, timestamp, data } => {
                 if let Some(content) = content_of_data(timestamp, data) {
@@ -292,32 +287,6 @@ impl Connection {
         let answer = Procedures::of(&self.env).call(self.socket.peer(), &self.app.0, invoke);
         if let Some(request) = request {
             self.session.answer_call(request, answer.as_ref().cloned());
-        }
-    }
-
-    /// Asks whether the client may.
-    fn ask(&mut self, stream: u32, name: Secret, purpose: Purpose) {
-        let (app, app_query) = self.app.clone();
-        let verdict = admit(Request { peer: self.socket.peer(), app, app_query, name: name.clone(), purpose });
-        self.asking = Some(Box::new(Asking { stream, name, purpose, verdict }));
-    }
-
-    async fn answered(&mut self, verdict: Verdict) {
-        let Some(asking) = self.asking.take() else { return };
-        // What it sent meanwhile was not read.
-        self.heard = self.env.clock.now();
-        let Asking { stream, name, purpose, .. } = *asking;
-        let name = StreamName::new(&self.app.0, name.reveal());
-        match (purpose, verdict) {
-            (Purpose::Publish(_), Verdict::Allowed) => self.publish(stream, &name).await,
-            (Purpose::Play, Verdict::Allowed) => self.set_role(stream, Role::Plays(Box::new(Player::new(name)))),
-            (_, Verdict::Denied(reason)) => {
-                tracing::info!(peer = %self.socket.peer(), stream = %name, "denied: {reason}");
-                match purpose {
-                    Purpose::Publish(_) => self.session.refuse_publish(stream, code::PUBLISH_DENIED, reason),
-                    Purpose::Play => self.session.refuse_play(stream, code::PLAY_FAILED, reason),
-                }
-            }
         }
     }
 

@@ -3,7 +3,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use millstream_core::env::BoxFuture;
+use millstream_server::access::{Access, Admitted, Purpose};
+
 use super::{Connection, Role, Stream};
+use crate::Secret;
+use crate::command::code;
+use crate::server::admission::Verdict;
 use crate::server::feed::{COMMON_STREAM, Content, Cursor, Entry, Feed};
 use crate::server::mounts::{Mounts, StreamName};
 use crate::session::MediaKind;
@@ -19,25 +25,38 @@ pub(super) struct Player {
     video: bool,
     /// It wants nothing until it says so; what comes meanwhile is not kept, as the stream is live.
     paused: bool,
+    /// Its end is told when this goes.
+    admitted: Option<Admitted>,
 }
 
 enum Source {
-    /// A stream that is not there yet.
-    Awaited(StreamName),
+    /// A stream that is not there yet, and the query behind its name.
+    Awaited(Box<(StreamName, Secret)>),
+    /// A stream that it may perhaps not play.
+    Asked(Box<Asked>),
     Live(Cursor),
+}
+
+struct Asked {
+    name: StreamName,
+    feed: Arc<Feed>,
+    verdict: BoxFuture<'static, Verdict>,
 }
 
 /// How a player got on.
 pub(super) enum Progress {
-    /// The stream that it waits for is there.
-    Found(Arc<Feed>),
+    /// The stream that it waits for is there, and perhaps somebody who says who may play it.
+    Found(Arc<Feed>, Option<Arc<Access>>),
+    /// Whether it may.
+    Answered(Verdict),
     /// Messages of the stream were taken; false at its end.
     Taken(bool),
 }
 
 impl Player {
-    pub(super) fn new(name: StreamName) -> Self {
-        Self { source: Source::Awaited(name), audio: true, video: true, paused: false }
+    pub(super) fn new(name: StreamName, query: Secret) -> Self {
+        let source = Source::Awaited(Box::new((name, query)));
+        Self { source, audio: true, video: true, paused: false, admitted: None }
     }
 
     pub(super) fn poll(
@@ -47,7 +66,8 @@ impl Player {
         taken: &mut Vec<Arc<Entry>>,
     ) -> Poll<Progress> {
         match &mut self.source {
-            Source::Awaited(name) => mounts.poll_feed(name, cx).map(Progress::Found),
+            Source::Awaited(name) => mounts.poll_feed(&name.0, cx).map(|(feed, access)| Progress::Found(feed, access)),
+            Source::Asked(asked) => asked.verdict.as_mut().poll(cx).map(Progress::Answered),
             Source::Live(cursor) => cursor.poll_take(cx, WRITE_BUDGET, taken).map(Progress::Taken),
         }
     }
@@ -84,15 +104,46 @@ impl Player {
 impl Connection {
     pub(super) fn play_on(&mut self, at: usize, progress: Progress) {
         match progress {
-            Progress::Found(feed) => self.start(at, &feed),
+            Progress::Found(feed, None) => self.start(at, &feed),
+            Progress::Found(feed, Some(access)) => self.ask_about(at, feed, access),
+            Progress::Answered(verdict) => self.play_if(at, verdict),
             Progress::Taken(more) => self.pass_on(at, more),
+        }
+    }
+
+    fn ask_about(&mut self, at: usize, feed: Arc<Feed>, access: Arc<Access>) {
+        let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get_mut(at) else { return };
+        let Source::Awaited(awaited) = &player.source else { return };
+        let (name, query) = &**awaited;
+        let verdict = self.guest.ask(&self.env, access, Purpose::Play, name, query);
+        player.source = Source::Asked(Box::new(Asked { name: name.clone(), feed, verdict }));
+    }
+
+    fn play_if(&mut self, at: usize, verdict: Verdict) {
+        let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
+        let Source::Asked(asked) = &player.source else { return };
+        match verdict {
+            Ok(admitted) => {
+                let feed = asked.feed.clone();
+                player.admitted = admitted;
+                self.start(at, &feed);
+            }
+            Err(denied) => {
+                let (id, name) = (*id, asked.name.clone());
+                self.warn_of(&name, "play", denied);
+                self.leave(id);
+                self.session.refuse_play(id, code::PLAY_FAILED, &denied.to_string());
+                self.leave_if_idle();
+            }
         }
     }
 
     fn start(&mut self, at: usize, feed: &Arc<Feed>) {
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
-        if let Source::Awaited(name) = &player.source {
-            tracing::info!(peer = %self.socket.peer(), stream = %name, "plays");
+        match &player.source {
+            Source::Awaited(awaited) => tracing::info!(peer = %self.socket.peer(), stream = %awaited.0, "plays"),
+            Source::Asked(asked) => tracing::info!(peer = %self.socket.peer(), stream = %asked.name, "plays"),
+            Source::Live(_) => return,
         }
         player.source = Source::Live(feed.join());
         self.session.accept_play(*id, false);

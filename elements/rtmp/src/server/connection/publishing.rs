@@ -1,31 +1,32 @@
 //! A message stream that publishes.
 
+use millstream_server::access::Admitted;
+
 use super::{Connection, Role};
 use crate::command::code;
 use crate::server::feed::Content;
-use crate::server::mounts::{Ingest, Publication, Refusal, StreamName};
+use crate::server::mounts::{Ingest, Publication, StreamName};
 
 /// What a message stream needs to publish.
 pub(super) struct Publisher {
     publication: Publication,
+    /// Its end is told when this goes.
+    _admitted: Option<Admitted>,
 }
 
 impl Connection {
-    /// The client may publish, if the stream is free.
-    pub(super) async fn publish(&mut self, stream: u32, name: &StreamName) {
-        let peer = self.socket.peer();
-        let (code, reason) = match self.site.mounts.publish(name) {
-            Ok(mut publication) => {
-                tracing::info!(%peer, stream = %name, "publishes");
-                publication.begin().await;
-                self.session.accept_publish(stream);
-                return self.set_role(stream, Role::Publishes(Box::new(Publisher { publication })));
-            }
-            Err(Refusal::Taken) => (code::PUBLISH_BAD_NAME, "The stream has a publisher."),
-            Err(Refusal::Unknown) => (code::PUBLISH_DENIED, "Nothing takes this stream in."),
-        };
-        tracing::info!(%peer, stream = %name, "refused: {reason}");
-        self.session.refuse_publish(stream, code, reason);
+    /// The client publishes.
+    pub(super) async fn publishes(
+        &mut self,
+        stream: u32,
+        name: &StreamName,
+        mut publication: Publication,
+        admitted: Option<Admitted>,
+    ) {
+        tracing::info!(peer = %self.socket.peer(), stream = %name, "publishes");
+        publication.begin().await;
+        self.session.accept_publish(stream);
+        self.set_role(stream, Role::Publishes(Box::new(Publisher { publication, _admitted: admitted })));
     }
 
     /// Media that comes ahead of the answer waits unread; that of a publisher that was refused has nowhere to go.

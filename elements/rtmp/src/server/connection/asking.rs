@@ -1,0 +1,78 @@
+//! A message stream that wants to publish or play: whether it may.
+
+use millstream_core::env::BoxFuture;
+use millstream_server::access::{Admitted, Denied, Purpose};
+
+use super::playing::Player;
+use super::{Connection, Role};
+use crate::Secret;
+use crate::command::code;
+use crate::server::admission::{Verdict, query_of};
+use crate::server::mounts::{Refusal, StreamName};
+
+/// A publisher that asked whether it may.
+pub(super) struct Asking {
+    stream: u32,
+    name: StreamName,
+    pub(super) verdict: BoxFuture<'static, Verdict>,
+}
+
+impl Connection {
+    /// The client wants to publish.
+    pub(super) async fn ask_to_publish(&mut self, stream: u32, asked: Secret) {
+        let name = StreamName::new(&self.app.0, asked.reveal());
+        match self.site.mounts.door(&name) {
+            Err(refusal) => self.refuse_publisher(stream, &name, refusal),
+            Ok(None) => self.publish(stream, &name, None).await,
+            Ok(Some(access)) => {
+                let verdict = self.guest.ask(&self.env, access, Purpose::Publish, &name, &query_of(&asked));
+                self.asking = Some(Box::new(Asking { stream, name, verdict }));
+            }
+        }
+    }
+
+    /// The client wants to play. It waits until the stream is there, and is asked about then.
+    pub(super) fn ask_to_play(&mut self, stream: u32, asked: &Secret) {
+        let name = StreamName::new(&self.app.0, asked.reveal());
+        if name.stream().is_empty() {
+            return self.session.refuse_play(stream, code::PLAY_FAILED, "The stream has no name.");
+        }
+        self.set_role(stream, Role::Plays(Box::new(Player::new(name, query_of(asked)))));
+    }
+
+    pub(super) async fn answered(&mut self, verdict: Verdict) {
+        let Some(asking) = self.asking.take() else { return };
+        // What it sent meanwhile was not read.
+        self.heard = self.env.clock.now();
+        let Asking { stream, name, .. } = *asking;
+        match verdict {
+            Ok(admitted) => self.publish(stream, &name, admitted).await,
+            Err(denied) => {
+                self.warn_of(&name, "publish", denied);
+                self.session.refuse_publish(stream, code::PUBLISH_DENIED, &denied.to_string());
+            }
+        }
+    }
+
+    /// The client may publish, if the stream is free.
+    async fn publish(&mut self, stream: u32, name: &StreamName, admitted: Option<Admitted>) {
+        match self.site.mounts.publish(name) {
+            Ok(publication) => self.publishes(stream, name, publication, admitted).await,
+            Err(refusal) => self.refuse_publisher(stream, name, refusal),
+        }
+    }
+
+    fn refuse_publisher(&mut self, stream: u32, name: &StreamName, refusal: Refusal) {
+        let (code, reason) = match refusal {
+            Refusal::Taken => (code::PUBLISH_BAD_NAME, "The stream has a publisher."),
+            Refusal::Unknown => (code::PUBLISH_DENIED, "Nothing takes this stream in."),
+        };
+        tracing::info!(peer = %self.socket.peer(), stream = %name, "refused: {reason}");
+        self.session.refuse_publish(stream, code, reason);
+    }
+
+    /// Somebody may be trying keys.
+    pub(super) fn warn_of(&self, name: &StreamName, what: &'static str, denied: Denied) {
+        tracing::warn!(peer = %self.socket.peer(), stream = %name, "may not {what}: {denied}");
+    }
+}
