@@ -1,7 +1,11 @@
-//! `discover FILE`: what is in a media file.
+//! `discover INPUT`: what is in a media file, or what a live stream carries.
+
+mod live;
+mod memory;
+mod server;
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
@@ -20,15 +24,18 @@ use super::{Exit, Outcome, probe, report, terminal};
 Examples:
   millstream discover talk.flv
   millstream discover --json talk.ts | jq '.tracks[].caps'
+  millstream discover rtmp://127.0.0.1/live/cam --timeout 10s
 
 The whole file is read, so that duration, bit rates and key frame distances are those of the file,
-not guesses.")]
+not guesses. A live stream is listened to for some seconds, and measured.")]
 pub(crate) struct Args {
-    /// Media file
-    file: PathBuf,
+    /// Media file, or URL of a live stream
+    input: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    live: live::LiveArgs,
 }
 
 /// A container that can be taken apart here.
@@ -54,9 +61,16 @@ fn is_transport_stream(head: &[u8]) -> bool {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let path = args.file.display();
+    match live::scheme(&args.input) {
+        Some((scheme, url)) => live::run(scheme, url, args),
+        None => file(args),
+    }
+}
+
+fn file(args: &Args) -> Outcome {
+    let path = args.input.display();
     let mut head = Vec::new();
-    let file = std::fs::File::open(&args.file).with_context(|| format!("cannot read {path}"))?;
+    let file = std::fs::File::open(&args.input).with_context(|| format!("cannot read {path}"))?;
     let size = file.metadata()?.len();
     file.take(HEAD).read_to_end(&mut head).with_context(|| format!("cannot read {path}"))?;
     let Some(container) = CONTAINERS.iter().find(|c| (c.is)(&head)) else {
@@ -66,13 +80,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Failed);
     };
     let registry = registry();
-    let demux = registry.get(container.demux).with_context(|| format!("{} is not built in", container.demux))?;
-    let (found, drops, result) = look(&registry, demux, &args.file, &head)?;
-    let found = Found { file: args.file.clone(), container: container.name, size, tracks: found, drops };
-    match args.json {
-        true => terminal::print_json(&found.to_json())?,
-        false => terminal::print(&found.to_text())?,
-    }
+    let source = registry.get("filesrc").context("filesrc is not built in")?;
+    let settings = FileSrcSettings {
+        location: args.input.clone(),
+        blocksize: millstream::core::settings::units::ByteSize(HEAD >> 2),
+    };
+    let source = (source.clone(), Settings::typed(settings));
+    let (tracks, drops, result) = look(&registry, container, source, &head)?;
+    let name = args.input.to_string_lossy().into_owned();
+    let found = Found { name, container: container.name, size, tracks, drops, live: None };
+    tell(&found, args.json)?;
     match result {
         Ok(()) if found.tracks.is_empty() => {
             report::error(&format!("{path} has no tracks"), None);
@@ -86,20 +103,28 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
 }
 
+fn tell(found: &Found, json: bool) -> anyhow::Result<()> {
+    match json {
+        true => terminal::print_json(&found.to_json()),
+        false => terminal::print(&found.to_text()),
+    }
+}
+
 type Drops = Vec<(&'static str, DropCount)>;
 
-/// Runs the file through its demuxer and, where there is one, the parser of each stream.
+/// Runs a file through its demuxer and, where there is one, the parser of each stream. `head` is its beginning.
 fn look(
     registry: &Registry,
-    demux: &Arc<Factory>,
-    file: &Path,
+    container: &Container,
+    source: (Arc<Factory>, Settings),
     head: &[u8],
 ) -> anyhow::Result<(Vec<Track>, Drops, Result<()>)> {
+    let demux = registry.get(container.demux).with_context(|| format!("{} is not built in", container.demux))?;
     let runtime = Runtime::new()?;
     let pads = pads_of(demux);
     let early = streams_in(demux, &pads, head, runtime.env()).unwrap_or_default();
     let tracks: Arc<Mutex<Vec<Track>>> = Arc::default();
-    let graph = graph(registry, demux, file, &pads, &early, &tracks)?;
+    let graph = graph(registry, demux, source, &pads, &early, &tracks);
     let mut pipeline = runtime.start(&graph)?;
     let result = runtime.block_on(pipeline.wait());
     let drops = pipeline.drops().into_values().flatten().collect();
@@ -163,22 +188,17 @@ fn streams_in(demux: &Arc<Factory>, pads: &[String], head: &[u8], env: &Env) -> 
     Ok(caps)
 }
 
-/// `filesrc ! demux`, each pad through a parser to one collecting sink.
+/// `source ! demux`, each pad through a parser to one collecting sink.
 fn graph(
     registry: &Registry,
     demux: &Arc<Factory>,
-    file: &Path,
+    (source, location): (Arc<Factory>, Settings),
     pads: &[String],
     early: &[Option<Caps>],
     tracks: &Arc<Mutex<Vec<Track>>>,
-) -> anyhow::Result<Graph> {
-    let source = registry.get("filesrc").context("filesrc is not built in")?;
+) -> Graph {
     let defaults = millstream::core::settings::Node::empty_map(Span::default());
     let text = |factory: &Arc<Factory>| Settings::text(factory, defaults.clone());
-    let file = FileSrcSettings {
-        location: file.to_owned(),
-        blocksize: millstream::core::settings::units::ByteSize(HEAD >> 2),
-    };
     let mut graph = Graph::default();
     let add = |graph: &mut Graph, name: &str, factory: &Arc<Factory>, settings| {
         let node = millstream::graph::Node {
@@ -189,7 +209,7 @@ fn graph(
         graph.nodes.push(node);
         graph.nodes.len() - 1
     };
-    add(&mut graph, "file", source, Settings::typed(file));
+    add(&mut graph, "file", &source, location);
     add(&mut graph, "demux", demux, text(demux));
     add(&mut graph, "collect", &Arc::new(collector(tracks)), Settings::typed(()));
     link(&mut graph, (0, "src"), (1, "sink"));
@@ -204,7 +224,7 @@ fn graph(
             None => link(&mut graph, (1, pad), (2, pad)),
         }
     }
-    Ok(graph)
+    graph
 }
 
 fn link(graph: &mut Graph, from: (usize, &str), to: (usize, &str)) {

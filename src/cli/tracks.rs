@@ -1,7 +1,6 @@
 //! What `discover` measures, as text and as JSON.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use millstream::prelude::{Buffer, Caps, Item, Time, TimeDelta};
 use millstream::runtime::DropCount;
@@ -20,6 +19,8 @@ pub(crate) struct Track {
     bytes: u64,
     start: Option<Time>,
     end: Option<Time>,
+    /// Presentation time of the last picture or sound.
+    last: Option<Time>,
     keys: KeyFrames,
 }
 
@@ -72,6 +73,7 @@ impl Track {
         if let Some(pts) = buffer.pts.or(buffer.dts) {
             let end = pts + buffer.duration.unwrap_or_default();
             self.start = Some(self.start.map_or(pts, |start| start.min(pts)));
+            self.last = Some(self.last.map_or(pts, |last| last.max(pts)));
             self.end = Some(self.end.map_or(end, |last| last.max(end)));
         }
         if buffer.is_keyframe() {
@@ -87,6 +89,13 @@ impl Track {
         bitrate(self.bytes, self.duration())
     }
 
+    /// Pictures a second as they came, whatever headers say of it.
+    fn frame_rate(&self) -> Option<f64> {
+        let (first, last) = self.start.zip(self.last)?;
+        let is_video = self.caps.as_ref().is_some_and(Caps::is_video);
+        (is_video && last > first).then(|| (self.buffers.saturating_sub(1)) as f64 / (last - first).seconds())
+    }
+
     /// Video only: in audio every frame is one.
     fn key_frames(&self) -> Option<&KeyFrames> {
         Some(&self.keys).filter(|_| self.caps.as_ref().is_some_and(Caps::is_video))
@@ -99,7 +108,8 @@ impl Track {
         let (duration, rate) = (numbers::clock(self.duration()), numbers::bitrate(self.bitrate()));
         let start = self.start.unwrap_or_default().seconds();
         let buffers = numbers::count(self.buffers, "buffer");
-        let _ = writeln!(text, "    {duration} from {start:.3} s, {buffers}, {rate}{language}");
+        let frame_rate = self.frame_rate().map(|rate| format!(", {rate:.2} fps")).unwrap_or_default();
+        let _ = writeln!(text, "    {duration} from {start:.3} s, {buffers}, {rate}{frame_rate}{language}");
         if let Some(keys) = self.key_frames() {
             let _ = write!(text, "    {}", numbers::count(keys.count, "key frame"));
             if let Some((shortest, longest)) = keys.shortest.zip(keys.longest) {
@@ -133,6 +143,7 @@ impl Track {
             "buffers": self.buffers,
             "bytes": self.bytes,
             "bitrate": self.bitrate(),
+            "frame-rate": self.frame_rate(),
             "key-frames": key_frames,
             "tags": self.tags.iter().cloned().map(|(name, value)| (name, value.into())).collect::<serde_json::Map<_, _>>(),
         })
@@ -149,13 +160,25 @@ fn bitrate(bytes: u64, duration: TimeDelta) -> f64 {
     if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 }
 }
 
-/// What is in a file.
+/// What a live stream has beside its tracks.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    /// Who sends it, by what it says of itself.
+    pub(crate) server: Vec<(String, Value)>,
+    /// `onMetaData`.
+    pub(crate) metadata: Vec<(String, Value)>,
+}
+
+/// What is in a file or a live stream.
 pub(crate) struct Found {
-    pub(crate) file: PathBuf,
+    /// Path, or URL without what is secret.
+    pub(crate) name: String,
     pub(crate) container: &'static str,
     pub(crate) size: u64,
     pub(crate) tracks: Vec<Track>,
     pub(crate) drops: Vec<(&'static str, DropCount)>,
+    /// None for a file.
+    pub(crate) live: Option<Live>,
 }
 
 impl Found {
@@ -169,12 +192,19 @@ impl Found {
     pub(crate) fn to_text(&self) -> String {
         let (size, duration) = (numbers::bytes(self.size), self.duration());
         let rate = numbers::bitrate(bitrate(self.size, duration));
-        let (file, container) = (self.file.display(), self.container);
-        let mut text = format!("{file}: {container}, {}, {size}, {rate}\n", numbers::clock(duration));
+        let (name, container) = (&self.name, self.container);
+        let live = if self.live.is_some() { "live " } else { "" };
+        let mut text = format!("{name}: {live}{container}, {}, {size}, {rate}\n", numbers::clock(duration));
+        if let Some(live) = &self.live {
+            group(&mut text, "server", &live.server);
+        }
         self.tracks.iter().for_each(|track| track.write(&mut text));
         for (reason, count) in &self.drops {
             let (times, bytes) = (numbers::count(count.times, "time"), numbers::bytes(count.bytes));
             let _ = writeln!(text, "damage: {reason}, {times}, {bytes}");
+        }
+        if let Some(live) = &self.live {
+            group(&mut text, "metadata", &live.metadata);
         }
         text
     }
@@ -182,15 +212,38 @@ impl Found {
     /// Times in seconds, rates in bits a second.
     pub(crate) fn to_json(&self) -> Value {
         let drop = |(reason, count): &(&str, DropCount)| json!({ "reason": reason, "times": count.times, "bytes": count.bytes });
-        json!({
-            "file": self.file,
+        let mut found = json!({
+            "file": self.name,
             "container": self.container,
             "bytes": self.size,
             "duration": self.duration().seconds(),
             "bitrate": bitrate(self.size, self.duration()),
             "tracks": self.tracks.iter().map(Track::to_json).collect::<Vec<_>>(),
             "damage": self.drops.iter().map(drop).collect::<Vec<_>>(),
-        })
+        });
+        if let (Some(live), Some(found)) = (&self.live, found.as_object_mut()) {
+            let object = |entries: &[(String, Value)]| entries.iter().cloned().collect::<serde_json::Map<_, _>>();
+            found.shift_remove("file");
+            found.shift_insert(0, "url".into(), self.name.clone().into());
+            found.insert("live".into(), true.into());
+            found.insert("server".into(), object(&live.server).into());
+            found.insert("metadata".into(), object(&live.metadata).into());
+        }
+        found
+    }
+}
+
+/// A heading with a line for each entry; nothing if there is none.
+fn group(text: &mut String, heading: &str, entries: &[(String, Value)]) {
+    if entries.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{heading}:");
+    for (name, value) in entries {
+        let _ = match value {
+            Value::String(value) => writeln!(text, "    {name}: {value}"),
+            value => writeln!(text, "    {name}: {value}"),
+        };
     }
 }
 

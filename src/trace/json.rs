@@ -49,18 +49,19 @@ fn object<'a>(fields: impl Iterator<Item = (&'a str, &'a TraceValue)>) -> Value 
     for (name, value) in fields {
         let free = (2..).map(|n| format!("{name} {n}"));
         let key = std::iter::once(name.to_owned()).chain(free).find(|key| !object.contains_key(key));
-        object.insert(key.unwrap_or_default(), json(value));
+        object.insert(key.unwrap_or_default(), to_json(value));
     }
     Value::Object(object)
 }
 
-fn json(value: &TraceValue) -> Value {
+/// The value of a field as JSON. Of names that a map has several times, the later ones get a number.
+pub fn to_json(value: &TraceValue) -> Value {
     match value {
         TraceValue::Null => Value::Null,
         TraceValue::Flag(flag) => (*flag).into(),
         TraceValue::Number(number) => whole(*number).map_or_else(|| (*number).into(), Value::from),
         TraceValue::Text(text) => text.as_str().into(),
-        TraceValue::List(items) => items.iter().map(json).collect(),
+        TraceValue::List(items) => items.iter().map(to_json).collect(),
         TraceValue::Map(entries) => object(entries.iter().map(|(name, value)| (&**name, value))),
     }
 }

@@ -36,6 +36,7 @@ use std::time::Duration;
 use millstream_core::Time;
 use millstream_core::trace::{TraceEvent, TraceHead, TraceSink};
 
+pub use self::json::to_json;
 use self::svg::Drawing;
 
 /// Lines of one connection: hours of a stream. What is beyond is counted.

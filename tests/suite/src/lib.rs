@@ -9,6 +9,8 @@
 //! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
 //! | `interop` | foreign analysers and players are content with our output, and we with theirs |
+//! | `trace`, `rtmp_trace` | conversations are drawn as they were, without secrets; those of the standard with ffmpeg |
+//! | `discover_live` | `discover rtmp://…` says what a live stream carries, and what is wrong |
 //! | `browser` | our HLS plays in Chromium with hls.js |
 //!
 //! | module | what |
