@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Response};
+use hyper::{Method, Response, StatusCode};
+use millstream_core::Env;
 use millstream_flv::live::{Class, Cursor, Feed, FeedEntry, classify};
 use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
-
-use millstream_server::http::{Answer, Ask, Body, Connection, Live, Route, Slices};
+use millstream_server::access::{Access, Admitted, Purpose, Visit};
+use millstream_server::http::{Answer, Ask, Body, Connection, Live, Route, Slices, text};
 
 /// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
 const WRITE_BUDGET: usize = 256 << 10;
@@ -68,24 +69,61 @@ fn file_header(feed: &Feed<Entry>) -> Bytes {
     header.freeze()
 }
 
-/// A stream at a path.
-pub(crate) struct FlvRoute(pub(crate) Arc<Feed<Entry>>);
+/// A stream at a path, and who may play it.
+pub(crate) struct FlvRoute {
+    pub(crate) feed: Arc<Feed<Entry>>,
+    pub(crate) access: Option<Arc<Access>>,
+    pub(crate) env: Env,
+}
 
 impl Route for FlvRoute {
     fn answer(&self, ask: &Ask<'_>) -> Answer {
-        let body = if ask.request.method() == Method::HEAD {
-            Body::Full(Bytes::new())
-        } else {
-            let header = Some(file_header(&self.0));
-            Body::Live(Box::new(Player { header, cursor: Some(self.0.join()), connection: ask.connection.clone() }))
-        };
-        let mut response = Response::new(body);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Nothing follows a stream that ends when it ends.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response.into()
+        if ask.request.method() == Method::HEAD {
+            return response(Body::Full(Bytes::new())).into();
+        }
+        let (feed, connection) = (self.feed.clone(), ask.connection.clone());
+        let Some(access) = self.access.clone() else { return response(player(&feed, connection, None)).into() };
+        let (peer, visit) = (ask.connection.peer(), visit(ask, self.env.random()));
+        let admit = access.admit(self.env.clone(), visit);
+        Answer::Later(Box::pin(async move {
+            match admit.await {
+                Ok(admitted) => response(player(&feed, connection, Some(admitted))),
+                Err(denied) => {
+                    tracing::warn!(%peer, "may not play: {denied}");
+                    text(StatusCode::FORBIDDEN, "This stream is not for everybody.\n")
+                }
+            }
+        }))
+    }
+}
+
+fn player(feed: &Arc<Feed<Entry>>, connection: Connection, admitted: Option<Admitted>) -> Body {
+    let header = Some(file_header(feed));
+    Body::Live(Box::new(Player { header, cursor: Some(feed.join()), connection, _admitted: admitted }))
+}
+
+fn response(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Nothing follows a stream that ends when it ends.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Application and stream are the last parts of the path: `live` and `cam` of `/live/cam.flv`.
+fn visit(ask: &Ask<'_>, client: u64) -> Visit {
+    let path = ask.request.uri().path();
+    let (app, stream) = path.trim_matches('/').rsplit_once('/').unwrap_or(("", path.trim_matches('/')));
+    Visit {
+        purpose: Purpose::Play,
+        peer: ask.connection.peer(),
+        client,
+        app: app.to_owned(),
+        stream: stream.strip_suffix(".flv").unwrap_or(stream).to_owned(),
+        query: ask.request.uri().query().unwrap_or_default().into(),
+        hello: Arc::default(),
     }
 }
 
@@ -94,6 +132,8 @@ struct Player {
     header: Option<Bytes>,
     cursor: Option<Cursor<Entry>>,
     connection: Connection,
+    /// Its end is told when this goes.
+    _admitted: Option<Admitted>,
 }
 
 impl Live for Player {

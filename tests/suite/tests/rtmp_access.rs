@@ -7,9 +7,10 @@ use bytes::BytesMut;
 use millstream_core::TimeDelta;
 use millstream_core::net::Net;
 use millstream_rtmp::command::{PlayStart, PublishType, code};
-use millstream_rtmp::session::SessionError;
 use millstream_rtmp::session::client::{ClientEvent, Purpose};
+use millstream_rtmp::session::{Media, MediaKind, SessionError};
 use millstream_runtime::Pipeline;
+use millstream_server::http::client::Request;
 use millstream_testkit::Weather;
 use millstream_tests::logs::Logs;
 use millstream_tests::rtmp::{Client, SERVER};
@@ -266,6 +267,34 @@ fn rtmp_m5_callbacks_in_json_refuse_by_code() {
     let asked = hooks.asked();
     let json: serde_json::Value = serde_json::from_str(&asked[1].1).expect("JSON");
     assert_eq!((json["action"].as_str(), json["stream"].as_str()), (Some("on_publish"), Some("cam")));
+}
+
+#[test]
+fn flv_5_http_players_need_keys_too() {
+    let world = World::new(Weather::default());
+    let hooks = Hooks::answering(&world, |_| OK);
+    let _server = world.start(
+        "rtmpserversrc listen=10.0.0.1:1935 stream=cam ! \
+         httpflvsink listen=10.0.0.1:80 path=/live/cam.flv keys=k1 on-play=http://10.0.0.9/play on-stop=http://10.0.0.9/stop",
+    );
+    world.pass(TimeDelta::from_millis(1));
+    let (_, mut publisher) = begin(&world, "rtmp://10.0.0.1/live/cam", PUBLISH);
+    let env = world.runtime.env().clone();
+    world.runtime.block_on(async {
+        let media = Media { kind: MediaKind::Video, timestamp: 0, payload: vec![0x17, 1, 0, 0, 0, 7].into() };
+        publisher.session.send_media(1, &media);
+        publisher.send().await;
+        for (path, status) in [("", 403), ("?key=", 403), ("?key=k2", 403), ("?key=k1", 200)] {
+            let request = Request::get(&format!("http://10.0.0.1/live/cam.flv{path}")).expect("a URL");
+            let response = request.send(&env).await.expect("an answer");
+            assert_eq!(response.status().as_u16(), status, "{path}");
+        }
+    });
+    world.pass(TimeDelta::from_secs(1));
+    let asked = hooks.asked();
+    let fields = |at: usize| asked[at].1.split('&').take(3).collect::<Vec<_>>().join(" ");
+    assert_eq!(hooks.paths(), ["/play", "/stop"]);
+    assert_eq!([fields(0), fields(1)], ["call=play app=live name=cam", "call=play_done app=live name=cam"]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use millstream_core::Time;
+use millstream_core::settings::units::{ByteSize, DurationSetting};
 use tokio::sync::Notify;
 
 use super::Class;
@@ -21,6 +23,17 @@ pub struct FeedLimits {
     pub backlog_ms: u32,
     /// Whether who joins begins with the group of pictures that has begun, instead of the next one.
     pub gop_cache: bool,
+}
+
+impl FeedLimits {
+    /// As settings say them.
+    pub fn new(bytes: ByteSize, backlog: DurationSetting, gop_cache: bool) -> Self {
+        Self {
+            bytes: usize::try_from(bytes.0).unwrap_or(usize::MAX),
+            backlog_ms: u32::try_from(Time::from_nanos(backlog.as_nanos()).millis()).unwrap_or(u32::MAX),
+            gop_cache,
+        }
+    }
 }
 
 /// A tag as a server keeps it for its players.

@@ -4,8 +4,12 @@
 //! begun; who is slow goes on at a key frame.
 
 mod feed;
+mod hold;
+mod serve;
 
 pub use feed::{Cursor, Feed, FeedEntry, FeedLimits};
+pub use hold::Hold;
+pub use serve::Serving;
 
 use bytes::Bytes;
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,13 +51,25 @@ impl From<Response<Body>> for Answer {
 }
 
 /// The connection that a request came on.
-#[derive(Clone, Default)]
-pub struct Connection(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
+#[derive(Clone)]
+pub struct Connection {
+    peer: SocketAddr,
+    kept: Arc<Mutex<Vec<Box<dyn Any + Send>>>>,
+}
 
 impl Connection {
+    pub(super) fn new(peer: SocketAddr) -> Self {
+        Self { peer, kept: Arc::default() }
+    }
+
+    /// Address of the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// Keeps something until the connection is over and everything on it has been sent.
     pub fn keep(&self, kept: impl Any + Send) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(kept));
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(kept));
     }
 }
 

@@ -25,7 +25,7 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 /// Serves one client until it leaves or has to.
 pub(super) async fn serve(stream: Box<dyn NetStream>, routes: Arc<Routes>, env: Env) {
     let peer = stream.peer();
-    let connection = Connection::default();
+    let connection = Connection::new(peer);
     let service = service_fn(|request: Request<Incoming>| {
         // Nothing that is served looks at a body.
         let request = request.map(drop);

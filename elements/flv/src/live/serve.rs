@@ -1,0 +1,128 @@
+//! The sink's side of a feed: from the pipeline to the players, whatever they speak.
+
+use std::sync::Arc;
+
+use millstream_core::{Buffer, Env, Error, Item, MessageKind, Result, SinkCx, TimeDelta};
+
+use super::{Feed, FeedEntry, Hold};
+use crate::wire::{FlvReader, Tag, TagKind};
+
+/// How long players may take to be sent the end.
+const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
+/// How often to look whether they have been.
+const FAREWELL_STEP: TimeDelta = TimeDelta::from_millis(10);
+
+/// A sink that feeds players, while it runs.
+pub struct Serving<E, F> {
+    cx: SinkCx,
+    feed: Arc<Feed<E>>,
+    hold: Hold,
+    reader: FlvReader,
+    entry: F,
+    /// How many players were told of.
+    players: usize,
+}
+
+enum Event {
+    /// An item, or the end.
+    Item(Option<Item>),
+    /// What was held is to go out.
+    Due,
+    /// A player joined or left.
+    Players,
+}
+
+impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
+    /// Feeds what comes on the pad; `entry` makes what players get of a tag.
+    pub fn new(cx: SinkCx, feed: Arc<Feed<E>>, hold: Hold, entry: F) -> Self {
+        Self { cx, feed, hold, reader: FlvReader::new(), entry, players: 0 }
+    }
+
+    /// The outside.
+    pub fn env(&self) -> &Env {
+        &self.cx.env
+    }
+
+    /// Serves until the stream ends. The feed is not ended yet.
+    ///
+    /// # Errors
+    /// When what comes is no FLV.
+    pub async fn run(&mut self) -> Result<()> {
+        loop {
+            match self.next().await {
+                Event::Item(None) => return Ok(()),
+                Event::Item(Some(item)) => self.item(&item)?,
+                Event::Due => {
+                    self.hold.told();
+                    self.feed.wake();
+                }
+                Event::Players => self.count_players(),
+            }
+            self.count_missed();
+        }
+    }
+
+    /// Ends the feed, and lets players read to the end.
+    pub async fn farewell(&mut self) {
+        self.feed.end();
+        let clock = self.cx.env.clock.clone();
+        let until = clock.now() + FAREWELL;
+        while self.feed.players() > 0 && clock.now() < until {
+            clock.sleep_until(clock.now() + FAREWELL_STEP).await;
+        }
+        self.count_missed();
+    }
+
+    /// What players missed is known when they go on.
+    fn count_missed(&mut self) {
+        let missed = self.feed.take_dropped();
+        if missed > 0 {
+            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("slow player", 0, None)));
+        }
+    }
+
+    fn count_players(&mut self) {
+        let now = self.feed.players();
+        if std::mem::replace(&mut self.players, now) != now {
+            let fields = vec![("count", now.to_string())];
+            self.cx.tell(|out| out.post(MessageKind::Element { name: "players", fields }));
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        let due = self.hold.due().map(|due| self.cx.env.clock.sleep_until(due));
+        let due = async {
+            match due {
+                Some(sleep) => sleep.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            item = self.cx.recv() => Event::Item(item.map(|(_, item)| item)),
+            () = due => Event::Due,
+            () = self.feed.news() => Event::Players,
+        }
+    }
+
+    fn item(&mut self, item: &Item) -> Result<()> {
+        match item {
+            Item::Buffer(buffer) => self.buffer(buffer)?,
+            Item::StreamStart(_) | Item::Flush(_) => self.reader = FlvReader::new(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn buffer(&mut self, buffer: &Buffer) -> Result<()> {
+        buffer.payload.slices().iter().for_each(|slice| self.reader.push(slice.clone()));
+        while let Some(tag) = self.reader.next().map_err(|error| Error::malformed(error.to_string()))? {
+            if let Some(entry) = (self.entry)(tag) {
+                let is_audio = entry.kind() == TagKind::Audio;
+                let quiet = self.hold.holds(is_audio, self.feed.has_video(), self.cx.env.clock.now());
+                self.feed.push(entry, quiet);
+            }
+        }
+        Ok(())
+    }
+}
