@@ -18,6 +18,7 @@
 //! | [`sim`] | runs a launch line on a virtual clock and files in memory, and keeps everything that came out |
 //! | [`elements`] | elements for tests: `collect`, `lookahead`, `tardy` |
 //! | [`program`] | runs a foreign program, with a time limit |
+//! | [`live`] | programs that run beside a test, ports, and patience |
 //! | [`peers`] | foreign programs as judges, and the files they are shown |
 //! | [`world`] | pipelines against each other on a simulated network |
 //! | [`rtmp`] | RTMP clients by hand, and elements to meet them |
@@ -25,6 +26,7 @@
 //! | [`random`] | small seeded random numbers |
 
 pub mod elements;
+pub mod live;
 pub mod logs;
 pub mod peers;
 pub mod program;

@@ -1,0 +1,178 @@
+//! Foreign RTMP servers between our publisher and our player: every frame that goes in comes out, byte for byte.
+//!
+//! | server | of | keeps a group of pictures | tells players of the end |
+//! | --- | --- | --- | --- |
+//! | nginx with its RTMP module | Debian | no | on request |
+//! | node-media-server | npm | yes | no |
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use millstream_generic::AppSinkHandle;
+use millstream_runtime::Runtime;
+use millstream_testkit::fixture;
+use millstream_testkit::media::workspace;
+use millstream_tests::live::{self, Background};
+use millstream_tests::peers;
+
+const CLIP: &str = "h264b_aac48s_10s.flv";
+const CODECS: [&str; 2] = ["h264", "aac"];
+/// Messages of its pictures and its sound, as libavformat counts them.
+const FRAMES: usize = 300 + 470;
+
+/// A server with a folder for what it writes.
+struct Server {
+    _program: Background,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// `command` is given the folder and the port.
+    fn start(command: impl FnOnce(&Path, u16) -> Command) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let port = live::free_port();
+        let mut command = command(dir.path(), port);
+        // A program that is not root any more must be able to write there.
+        let program = Background::start(&mut command);
+        live::wait_for_port(port);
+        Self { _program: program, port, dir }
+    }
+
+    /// Records every publication; `more` goes into the application `live`.
+    fn nginx(more: &str) -> Self {
+        Self::start(|dir, port| {
+            let dir = dir.display();
+            let module = workspace().join("target/peers/deb/usr/lib/nginx/modules/ngx_rtmp_module.so");
+            assert!(module.is_file(), "nginx-rtmp is missing: `cargo xtask setup` brings it");
+            // The queue is as long as the clip, which comes faster than in real time.
+            let conf = format!(
+                "load_module {module}; user root; daemon off; master_process off; pid {dir}/pid; error_log stderr error;\n\
+                 events {{ worker_connections 64; }}\n\
+                 rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; out_queue 4096;\n\
+                 application live {{ live on; record all; record_path {dir}; {more} }}\n\
+                 application vod {{ play {dir}; }} }} }}\n",
+                module = module.display()
+            );
+            let file = format!("{dir}/nginx.conf");
+            std::fs::write(&file, conf).expect("a file");
+            let mut command = Command::new(workspace().join("target/peers/deb/usr/sbin/nginx"));
+            command.args(["-e", "stderr", "-c", &file, "-p"]).arg(dir.to_string());
+            command
+        })
+    }
+
+    fn node_media_server() -> Self {
+        Self::start(|dir, port| {
+            let app = workspace().join("target/peers/node/node_modules/node-media-server/bin/app.js");
+            assert!(app.is_file(), "node-media-server is missing: `cargo xtask setup` brings it");
+            let config = serde_json::json!({
+                "bind": "127.0.0.1", "rtmp": { "port": port }, "store": { "path": "data" }, "record": { "path": "record" },
+                "auth": { "play": false, "publish": false, "secret": "none" }, "webadmin": { "enable": false },
+            });
+            let file = dir.join("config.json");
+            std::fs::write(&file, config.to_string()).expect("a file");
+            let mut command = Command::new(peers::need("node"));
+            command.arg(app).arg("-c").arg(file);
+            command
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// The one FLV file that the server wrote.
+    fn recorded(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.dir.path()).expect("the folder is there");
+        let mut files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        files.find(|file| file.extension().is_some_and(|e| e == "flv")).expect("a recording")
+    }
+}
+
+/// Whether a buffer of `video/x-flv` is a message with a picture or sound: no metadata, configuration or end of a sequence.
+fn is_frame(tag: &[u8]) -> bool {
+    match (tag.first(), tag.get(11..)) {
+        // Enhanced: CodedFrames and CodedFramesX.
+        (Some(9), Some([first, ..])) if first & 0x80 != 0 => [1, 3].contains(&(first & 15)),
+        (Some(8 | 9), Some([_, kind, ..])) => *kind == 1,
+        _ => false,
+    }
+}
+
+/// Plays until so many frames have come, and one that is over or silent ends sooner. Calls `ready` when it plays.
+fn play(runtime: &Runtime, url: &str, frames: usize, played: &Path, ready: impl FnOnce()) {
+    let mut pipeline = live::start(runtime, &format!("rtmpsrc location={url} ! appsink name=out"));
+    let (mut bus, out) = (pipeline.bus().expect("the first to ask"), pipeline.handle::<AppSinkHandle>("out"));
+    let out = out.expect("the sink");
+    live::in_time(runtime, live::posted(&mut bus, "connected")).expect("it plays");
+    ready();
+    let mut file = Vec::new();
+    live::in_time(runtime, async {
+        let mut count = 0;
+        while count < frames
+            && let Some(buffer) = out.next_buffer().await
+        {
+            let tag = buffer.payload.contiguous();
+            count += usize::from(is_frame(&tag));
+            file.extend_from_slice(&tag);
+        }
+    })
+    .expect("every frame comes");
+    std::fs::write(played, file).expect("a file");
+}
+
+/// Publishes a file to its end.
+fn publish(runtime: &Runtime, clip: &Path, url: &str) {
+    let line = format!("filesrc location={} ! rtmpsink location={url}", clip.display());
+    let mut pipeline = live::start(runtime, &line);
+    live::in_time(runtime, pipeline.wait()).expect("it ends").expect("and well");
+}
+
+/// The frames of two files, all of them and byte for byte.
+fn same(clip: &Path, played: &Path, [video, audio]: [&str; 2]) {
+    let (sent, _) = peers::coded(clip, video, audio);
+    let (arrived, _) = peers::coded(played, video, audio);
+    for (sent, arrived) in sent.iter().zip(&arrived) {
+        assert!(!sent.hashes.is_empty());
+        assert_eq!(sent.hashes.len(), arrived.hashes.len(), "{}", played.display());
+        assert_eq!(sent.hashes, arrived.hashes, "{}", played.display());
+    }
+}
+
+/// A player of ours waits at the server, a publisher of ours comes.
+fn relays(server: &Server, clip: &Path, frames: usize, codecs: [&str; 2]) {
+    let runtime = Runtime::new().expect("a runtime");
+    let played = server.dir.path().join("played.bin");
+    let url = server.url("live/cam?key=a=b");
+    play(&runtime, &url, frames, &played, || publish(&runtime, clip, &url));
+    same(clip, &played, codecs);
+}
+
+#[test]
+fn rtmp_m15_nginx_relays_between_our_publisher_and_our_player() {
+    let (server, clip) = (Server::nginx("publish_notify on;"), fixture(CLIP));
+    relays(&server, &clip, FRAMES, CODECS);
+    same(&clip, &server.recorded(), CODECS);
+}
+
+#[test]
+fn rtmp_m15_we_play_a_recording_from_nginx() {
+    let (server, clip) = (Server::nginx("record off;"), fixture(CLIP));
+    std::fs::copy(&clip, server.dir.path().join("clip.flv")).expect("a copy");
+    let runtime = Runtime::new().expect("a runtime");
+    let played = server.dir.path().join("played.bin");
+    play(&runtime, &server.url("vod/clip.flv"), FRAMES, &played, || ());
+    same(&clip, &played, CODECS);
+}
+
+#[test]
+fn rtmp_m15_node_media_server_relays_between_our_publisher_and_our_player() {
+    relays(&Server::node_media_server(), &fixture(CLIP), FRAMES, CODECS);
+}
+
+/// It knows Enhanced RTMP. Frames as `tests/fixtures/README.md` counts them.
+#[test]
+fn ert_9_enhanced_codecs_pass_through_node_media_server() {
+    relays(&Server::node_media_server(), &fixture("ehevc_aac.flv"), 120 + 189, ["hevc", "aac"]);
+}
