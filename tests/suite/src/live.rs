@@ -59,8 +59,16 @@ impl Background {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_into(command, Stdio::null())
+    }
+
+    /// Starts it with its output going somewhere.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_into(command: &mut Command, output: impl Into<Stdio>) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(output);
         let child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         Self { name, child }
     }

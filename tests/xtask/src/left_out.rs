@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 /// How a test comes to a foreign program.
 const MARKS: [&str; 4] = ["testkit::peer", "peers::peer", "millstream_tests::peers", "\"ffprobe\""];
 
+/// The feature that adds the tests of the optional programs.
+pub(crate) const ALL_PEERS: &str = "millstream-tests/all-peers";
+/// The file of these tests, which is not there without that feature.
+const ONLY_ALL_PEERS: &str = "all_peers";
+
 /// A file of integration tests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TestFile {
@@ -50,7 +55,8 @@ pub(crate) fn files() -> Result<Vec<TestFile>> {
             let Ok(manifest) = std::fs::read_to_string(manifest) else { continue };
             let Some(name) = package_name(&manifest) else { continue };
             let tests = entries(&package.join("tests")).unwrap_or_default();
-            files.extend(tests.into_iter().filter_map(|path| test_file(name, path)));
+            let tests = tests.into_iter().filter_map(|path| test_file(name, path));
+            files.extend(tests.filter(|test| test.name != ONLY_ALL_PEERS));
         }
     }
     files.sort();

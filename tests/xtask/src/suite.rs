@@ -59,6 +59,16 @@ fn steps(args: &Args) -> Result<Vec<(&'static str, Command)>> {
     } else {
         libtest(&left_out, &args.names)?
     };
+    if args.all_peers {
+        tests.iter_mut().for_each(|(_, command)| {
+            // Before the `--` of libtest and behind the subcommand, where both take it.
+            let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+            let mut with = sh::cargo();
+            let at = 1 + usize::from(words.first().is_some_and(|word| word == "nextest"));
+            with.args(&words[..at]).args(["--features", left_out::ALL_PEERS]).args(&words[at..]);
+            *command = with;
+        });
+    }
     if !args.names.is_empty() {
         return Ok(tests);
     }
