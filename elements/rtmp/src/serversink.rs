@@ -40,6 +40,10 @@ pub struct RtmpServerSinkSettings {
     pub app: String,
     /// Name of the stream, the rest of the path.
     pub stream: String,
+    /// Directory of recordings, which are played too: `DIR/APP/NAME.flv` at `rtmp://HOST:PORT/APP/NAME`. A live stream of the same name has
+    /// precedence. Keys and callbacks hold for them too.
+    #[serde(default)]
+    pub vod: Option<PathBuf>,
 }
 }
 
@@ -63,7 +67,8 @@ pub fn factory() -> Factory {
              - A player that falls behind loses the oldest messages, goes on at a key frame, and holds nobody up; what it missed is counted.\n\
              - A player that takes nothing for 60 s is closed.\n\
              - Callbacks get what nginx-rtmp posts to `on_play` and `on_play_done`, or with `callback-format=json` what SRS posts to `on_play` \
-             and `on_stop`.\n\n\
+             and `on_stop`.\n\
+             - With `vod`, players seek and pause in recordings, and are sent them at the speed of time, as far ahead as they keep.\n\n\
              Posts `players` with their `count` when one comes or goes.",
         )
         .example("filesrc location=in.flv ! clocksync ! rtmpserversink stream=cam")
@@ -94,13 +99,16 @@ impl Sink for RtmpServerSink {
             let players = settings.players();
             let feed = Feed::new(FeedLimits::new(players.backlog_size, players.backlog, players.gop_cache));
             let access = Access::open(&cx.env, &players.access).await?;
+            let recordings = &server.site.recordings;
+            let recordings = settings.vod.as_ref().map(|dir| recordings.serve(&settings.app, dir, access.clone()));
+            let recordings = recordings.transpose()?;
             let lease = server.site.mounts.hand_out(&name, feed.clone(), access.clone())?;
             tracing::info!(at = %server.local, stream = %name, "serves players");
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
             let mut serving = Serving::new(cx, feed, hold, |tag| content_of(tag).map(Entry::new));
             serving.run().await?;
             serving.farewell().await;
-            drop(lease);
+            drop((lease, recordings));
             // Players have a while to leave, and callbacks their limit.
             if let Some(access) = access {
                 access.all_told(serving.env()).await;

@@ -21,6 +21,8 @@ pub mod code {
     pub const PLAY_STOP: &str = "NetStream.Play.Stop";
     pub const PLAY_COMPLETE: &str = "NetStream.Play.Complete";
     pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
+    pub const PLAY_SWITCH: &str = "NetStream.Play.Switch";
+    pub const PLAY_TRANSITION_COMPLETE: &str = "NetStream.Play.TransitionComplete";
     pub const PLAY_TRANSITION: &str = "NetStream.Play.Transition";
     pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
     pub const PLAY_PUBLISH_NOTIFY: &str = "NetStream.Play.PublishNotify";

@@ -1,7 +1,13 @@
 //! Recordings: FLV files that are played as a stream.
 //!
-//! Nothing here opens a file or knows a clock.
+//! Nothing here opens a file or knows a clock: a [`Playback`] says which bytes it needs, and when what is due.
 
+mod length;
+mod map;
 mod name;
+mod pace;
+mod playback;
 
+pub(crate) use length::{last_tag, length_of};
 pub use name::file_name;
+pub use playback::{Answer, Playback, Span, Step};

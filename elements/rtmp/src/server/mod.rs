@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | `mounts` | streams by name: who takes one in, who hands it out |
+//! | `recordings` | where recordings are, by application |
 //! | `feed` | what players of a stream share: messages that were chunked once |
 //! | `admission` | whether a client may publish or play |
 //! | `connection` | one client: its session, its socket, what its message streams publish and play |
@@ -15,6 +16,7 @@ mod admission;
 mod connection;
 pub(crate) mod feed;
 pub(crate) mod mounts;
+pub(crate) mod recordings;
 pub(crate) mod tags;
 
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ use millstream_server::listen::{Shared, accept};
 
 use self::connection::Connection;
 use self::mounts::Mounts;
+use self::recordings::Recordings;
 use crate::tls::{Acceptor, ServerFiles};
 use crate::trace::traced;
 
@@ -39,6 +42,8 @@ const TLS_PATIENCE: TimeDelta = TimeDelta::from_secs(10);
 pub(crate) struct Site {
     /// Streams by name.
     pub(crate) mounts: Arc<Mounts>,
+    /// Recordings by application.
+    pub(crate) recordings: Arc<Recordings>,
 }
 
 /// A listener, and what it serves.

@@ -3,10 +3,9 @@
 use millstream_core::env::BoxFuture;
 use millstream_server::access::{Admitted, Denied, Purpose};
 
-use super::playing::Player;
-use super::{Connection, Role};
+use super::Connection;
 use crate::Secret;
-use crate::command::code;
+use crate::command::{Play, code};
 use crate::server::admission::{Verdict, query_of};
 use crate::server::mounts::{Refusal, StreamName};
 
@@ -32,12 +31,11 @@ impl Connection {
     }
 
     /// The client wants to play. It waits until the stream is there, and is asked about then.
-    pub(super) fn ask_to_play(&mut self, stream: u32, asked: &Secret) {
-        let name = StreamName::new(&self.app.0, asked.reveal());
-        if name.stream().is_empty() {
-            return self.session.refuse_play(stream, code::PLAY_FAILED, "The stream has no name.");
+    pub(super) fn ask_to_play(&mut self, stream: u32, play: Play) {
+        if StreamName::new(&self.app.0, play.name.reveal()).stream().is_empty() {
+            return self.not_played(stream, code::PLAY_FAILED, "The stream has no name.");
         }
-        self.set_role(stream, Role::Plays(Box::new(Player::new(name, query_of(asked)))));
+        self.play(stream, play);
     }
 
     pub(super) async fn answered(&mut self, verdict: Verdict) {

@@ -3,14 +3,18 @@
 //! | module | what |
 //! | --- | --- |
 //! | `asking` | a message stream that wants to: whether it may |
+//! | `length` | a client that asks how long a recording is |
 //! | `publishing` | a message stream that publishes |
 //! | `playing` | a message stream that plays, or waits for what it is to play |
+//! | `recorded` | a recording that is played |
 //!
 //! A connection with a single player is what there are thousands of. What is rare is boxed.
 
 mod asking;
+mod length;
 mod playing;
 mod publishing;
+mod recorded;
 
 use std::future::poll_fn;
 use std::io;
@@ -23,6 +27,7 @@ use millstream_core::{Env, Time, TimeDelta};
 use smallvec::SmallVec;
 
 use self::asking::Asking;
+use self::length::Measuring;
 use self::playing::{Player, Progress};
 use self::publishing::Publisher;
 use super::Site;
@@ -33,7 +38,7 @@ use crate::Secret;
 use crate::calls::Procedures;
 use crate::command::Invoke;
 use crate::session::SessionError;
-use crate::session::server::{self, ServerEvent, ServerSession, ServerSettings};
+use crate::session::server::{Request, ServerEvent, ServerSession, ServerSettings};
 use crate::socket::Socket;
 
 /// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
@@ -64,6 +69,10 @@ pub(super) struct Connection {
     turn: usize,
     /// Who waits for an answer; nothing more is heard until it is there.
     asking: Option<Box<Asking>>,
+    /// The same for who asked how long something is.
+    measuring: Option<Box<Measuring>>,
+    /// What the client said last of how much it keeps ahead of a stream, maybe before it played anything.
+    ahead: Option<(u32, TimeDelta)>,
     taken: Vec<Arc<Entry>>,
     /// When something last came.
     heard: Time,
@@ -112,6 +121,7 @@ enum Turn {
     /// The player at this place goes on.
     Plays(usize, Progress),
     Answered(Verdict),
+    Measured(Request, f64),
     Timer,
 }
 
@@ -129,6 +139,8 @@ impl Connection {
             streams: SmallVec::new(),
             turn: 0,
             asking: None,
+            measuring: None,
+            ahead: None,
             taken: Vec::new(),
             heard: now,
             leaving: false,
@@ -159,7 +171,7 @@ impl Connection {
 
     async fn serve(&mut self) -> Result<(), End> {
         loop {
-            while self.asking.is_none()
+            while self.hears()
                 && let Some(event) = self.session.next_event()?
             {
                 self.event(event).await;
@@ -178,13 +190,27 @@ impl Connection {
                 Turn::Sent => {}
                 Turn::Plays(at, progress) => self.play_on(at, progress),
                 Turn::Answered(verdict) => self.answered(verdict).await,
+                Turn::Measured(request, seconds) => self.session.answer_stream_length(request, seconds),
                 Turn::Timer => self.timeout()?,
             }
         }
     }
 
+    /// Whether what the client says next may be looked at.
+    fn hears(&self) -> bool {
+        self.asking.is_none() && self.measuring.is_none()
+    }
+
     /// Waits for whatever comes first. Sending comes before the streams, so that a slow client is given no more.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, End>> {
+        if let Some(asking) = &mut self.asking
+            && let Poll::Ready(verdict) = asking.verdict.as_mut().poll(cx)
+        {
+            return Poll::Ready(Ok(Turn::Answered(verdict)));
+        }
+        if let Poll::Ready((request, seconds)) = self.poll_length(cx) {
+            return Poll::Ready(Ok(Turn::Measured(request, seconds)));
+        }
         if !self.socket.is_idle() {
             if let Poll::Ready(sent) = self.socket.poll_send(cx) {
                 return Poll::Ready(sent.map(|()| Turn::Sent).map_err(End::Io));
@@ -192,11 +218,9 @@ impl Connection {
         } else if let Poll::Ready(turn) = self.poll_players(cx) {
             return Poll::Ready(Ok(turn));
         }
-        if let Some(asking) = &mut self.asking {
-            if let Poll::Ready(verdict) = asking.verdict.as_mut().poll(cx) {
-                return Poll::Ready(Ok(Turn::Answered(verdict)));
-            }
-        } else if let Poll::Ready(received) = self.socket.poll_receive(cx, self.block()) {
+        if self.hears()
+            && let Poll::Ready(received) = self.socket.poll_receive(cx, self.block())
+        {
             return Poll::Ready(received.map(Turn::Received).map_err(End::Io));
         }
         self.socket.poll_timer(cx, self.deadline()).map(|()| Ok(Turn::Timer))
@@ -207,7 +231,7 @@ impl Connection {
         let count = self.streams.len();
         for at in (0..count).map(|step| (self.turn + step) % count) {
             if let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get_mut(at)
-                && let Poll::Ready(progress) = player.poll(cx, &self.site.mounts, &mut self.taken)
+                && let Poll::Ready(progress) = player.poll(cx, &self.site, &self.env, &mut self.taken)
             {
                 self.turn = at + 1;
                 return Poll::Ready(Turn::Plays(at, progress));
@@ -226,7 +250,7 @@ impl Connection {
 
     fn silent_at(&self) -> Option<Time> {
         let publishes = self.streams.iter().any(|stream| matches!(stream.role, Role::Publishes(_)));
-        (publishes && self.asking.is_none()).then(|| self.heard + SILENT)
+        (publishes && self.hears()).then(|| self.heard + SILENT)
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -254,7 +278,7 @@ impl Connection {
                 self.session.accept_connect();
             }
             ServerEvent::Publish { stream, publish } => self.ask_to_publish(stream, publish.name).await,
-            ServerEvent::Play { stream, play } => self.ask_to_play(stream, &play.name),
+            ServerEvent::Play { stream, play } => self.ask_to_play(stream, play),
             ServerEvent::Media { stream, media } => self.ingest(stream, Content::Media(media)).await,
             ServerEvent::Data { stream, timestamp, data } => {
                 if let Some(content) = content_of_data(timestamp, data) {
@@ -267,23 +291,18 @@ impl Connection {
                     player.receive(audio, video);
                 }
             }
-            ServerEvent::Seek { stream, .. } => self.session.answer_seek(stream, false),
-            ServerEvent::Pause { stream, pause, .. } => {
-                if let Some(player) = self.player(stream) {
-                    player.pause(pause);
-                }
-                self.session.answer_pause(stream, pause);
+            ServerEvent::Seek { stream, milliseconds } => self.seek(stream, milliseconds),
+            ServerEvent::Pause { stream, pause, milliseconds } => self.pause(stream, pause, milliseconds),
+            ServerEvent::BufferLength { stream, milliseconds } => {
+                self.set_ahead(stream, TimeDelta::from_millis(milliseconds.into()));
             }
-            ServerEvent::StreamLength { request, .. } => self.session.answer_stream_length(request, 0.0),
+            ServerEvent::StreamLength { request, name } => self.ask_length(request, &name),
             ServerEvent::Call { request, invoke, .. } => self.call(request, &invoke),
-            ServerEvent::Play2 { .. }
-            | ServerEvent::BufferLength { .. }
-            | ServerEvent::Answer(_)
-            | ServerEvent::Close => {}
+            ServerEvent::Play2 { .. } | ServerEvent::Answer(_) | ServerEvent::Close => {}
         }
     }
 
-    fn call(&mut self, request: Option<server::Request>, invoke: &Invoke) {
+    fn call(&mut self, request: Option<Request>, invoke: &Invoke) {
         let answer = Procedures::of(&self.env).call(self.socket.peer(), &self.app.0, invoke);
         if let Some(request) = request {
             self.session.answer_call(request, answer.as_ref().cloned());

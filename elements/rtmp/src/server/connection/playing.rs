@@ -1,46 +1,111 @@
 //! A message stream that plays, or waits for what it is to play.
 
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use millstream_core::env::BoxFuture;
+use millstream_core::env::{BoxFuture, ReadFile};
+use millstream_core::{Env, TimeDelta};
+use millstream_flv::live::{Class, FeedEntry};
 use millstream_server::access::{Access, Admitted, Purpose};
 
+use super::recorded::{Event, Recorded};
 use super::{Connection, Role, Stream};
 use crate::Secret;
-use crate::command::code;
-use crate::server::admission::Verdict;
+use crate::command::{Play, PlayStart, Status, code};
+use crate::recording::{Answer, Span, file_name};
+use crate::server::Site;
+use crate::server::admission::{Verdict, query_of};
 use crate::server::feed::{COMMON_STREAM, Content, Cursor, Entry, Feed};
-use crate::server::mounts::{Mounts, StreamName};
+use crate::server::mounts::StreamName;
+use crate::server::recordings;
 use crate::session::MediaKind;
 use crate::session::server::PlayEnd;
 
 /// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
 const WRITE_BUDGET: usize = 256 << 10;
 
+/// Streams that wait on the playlist of a message stream. Each is a name.
+const MAX_PLAYLIST: usize = 64;
+
+/// Milliseconds between the last frame of one of a playlist and the first of the next.
+const ITEM_GAP_MS: u32 = 20;
+
+/// What a client keeps ahead that does not say: what ffmpeg says by default.
+const DEFAULT_AHEAD: TimeDelta = TimeDelta::from_secs(3);
+
 /// What a message stream needs to play.
 pub(super) struct Player {
     source: Source,
     audio: bool,
     video: bool,
-    /// It wants nothing until it says so; what comes meanwhile is not kept, as the stream is live.
+    /// It wants nothing until it says so; what comes meanwhile of a live stream is not kept.
     paused: bool,
+    /// How much of a recording the client keeps ahead.
+    ahead: TimeDelta,
+    /// Where a live stream ends for it.
+    limit: Option<Box<Limit>>,
+    /// The rest of the playlist.
+    playlist: VecDeque<Play>,
+    /// Timestamp that was sent last.
+    last: Option<u32>,
+    /// All that was asked for has been sent.
+    over: bool,
     /// Its end is told when this goes.
     admitted: Option<Admitted>,
 }
 
 enum Source {
-    /// A stream that is not there yet, and the query behind its name.
-    Awaited(Box<(StreamName, Secret)>),
-    /// A stream that it may perhaps not play.
+    /// Nothing, or nothing any more.
+    None,
+    /// A stream that is not there yet.
+    Awaited(Box<Awaited>),
+    /// What it may perhaps not play.
     Asked(Box<Asked>),
     Live(Cursor),
+    Opening(Box<Opening>),
+    Recorded(Box<Recorded>),
+}
+
+/// A directory of recordings, and who may play them.
+type Shelf = (Arc<Path>, Option<Arc<Access>>);
+type Opened = Option<io::Result<Box<dyn ReadFile>>>;
+
+struct Awaited {
+    name: StreamName,
+    /// What stood behind it.
+    query: Secret,
+}
+
+/// A recording that is looked for.
+struct Opening {
+    file: BoxFuture<'static, Opened>,
+    awaited: Awaited,
+    span: Span,
+    /// Without it a live stream of the name will do.
+    or_live: bool,
+    access: Option<Arc<Access>>,
 }
 
 struct Asked {
     name: StreamName,
-    feed: Arc<Feed>,
+    found: Found,
     verdict: BoxFuture<'static, Verdict>,
+}
+
+/// What there is to play.
+enum Found {
+    Live(Arc<Feed>),
+    Recorded(Box<dyn ReadFile>, Span),
+}
+
+/// How much of a live stream is wanted.
+struct Limit {
+    milliseconds: u32,
+    /// Timestamp of the first frame.
+    first: Option<u32>,
 }
 
 /// How a player got on.
@@ -51,43 +116,61 @@ pub(super) enum Progress {
     Answered(Verdict),
     /// Messages of the stream were taken; false at its end.
     Taken(bool),
+    /// A recording was opened, or not.
+    Opened(Opened),
+    Recorded(Event),
 }
 
 impl Player {
-    pub(super) fn new(name: StreamName, query: Secret) -> Self {
-        let source = Source::Awaited(Box::new((name, query)));
-        Self { source, audio: true, video: true, paused: false, admitted: None }
+    fn new(ahead: TimeDelta) -> Self {
+        let playlist = VecDeque::new();
+        Self {
+            source: Source::None,
+            audio: true,
+            video: true,
+            paused: false,
+            ahead,
+            limit: None,
+            playlist,
+            last: None,
+            over: true,
+            admitted: None,
+        }
     }
 
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mounts: &Mounts,
+        site: &Site,
+        env: &Env,
         taken: &mut Vec<Arc<Entry>>,
     ) -> Poll<Progress> {
         match &mut self.source {
-            Source::Awaited(name) => mounts.poll_feed(&name.0, cx).map(|(feed, access)| Progress::Found(feed, access)),
+            Source::None => Poll::Pending,
+            Source::Awaited(awaited) => {
+                site.mounts.poll_feed(&awaited.name, cx).map(|(feed, access)| Progress::Found(feed, access))
+            }
             Source::Asked(asked) => asked.verdict.as_mut().poll(cx).map(Progress::Answered),
             Source::Live(cursor) => cursor.poll_take(cx, WRITE_BUDGET, taken).map(Progress::Taken),
+            Source::Opening(opening) => opening.file.as_mut().poll(cx).map(Progress::Opened),
+            Source::Recorded(recorded) => recorded.poll(cx, env).map(Progress::Recorded),
         }
     }
 
     /// It says what it wants. Video that it wants again begins at a key frame.
     pub(super) fn receive(&mut self, audio: bool, video: bool) {
-        if video && !self.video {
-            self.resume_at_key();
+        match &mut self.source {
+            Source::Recorded(recorded) => recorded.playback.receive(audio, video),
+            Source::Live(cursor) if video && !self.video => cursor.resume_at_key(),
+            _ => {}
         }
         (self.audio, self.video) = (audio, video);
     }
 
-    pub(super) fn pause(&mut self, pause: bool) {
-        self.paused = pause;
-        self.resume_at_key();
-    }
-
-    fn resume_at_key(&mut self) {
-        if let Source::Live(cursor) = &mut self.source {
-            cursor.resume_at_key();
+    pub(super) fn set_ahead(&mut self, ahead: TimeDelta) {
+        self.ahead = ahead;
+        if let Source::Recorded(recorded) = &mut self.source {
+            recorded.playback.set_ahead(ahead);
         }
     }
 
@@ -99,74 +182,287 @@ impl Player {
             Content::Data(..) => true,
         }
     }
+
+    /// Whether it has nothing to play so far.
+    fn is_waiting(&self) -> bool {
+        !matches!(self.source, Source::Live(_) | Source::Recorded(_))
+    }
+
+    /// Whether a frame of a live stream lies behind what is wanted of it.
+    fn is_beyond(&mut self, entry: &Entry) -> bool {
+        let Some(limit) = &mut self.limit else { return false };
+        if matches!(entry.class(), Class::Head(_)) {
+            return false;
+        }
+        let is_first = limit.first.is_none();
+        let first = *limit.first.get_or_insert(entry.timestamp());
+        let since = entry.timestamp().wrapping_sub(first);
+        !is_first && since >= limit.milliseconds && since < 1 << 31
+    }
+}
+
+impl Opening {
+    fn new(env: &Env, shelf: Shelf, app: &str, play: &Play, timestamp: u32) -> Self {
+        let awaited = Awaited::new(app, &play.name);
+        let (fs, app, key, (dir, access)) = (env.fs.clone(), app.to_owned(), play.name.clone(), shelf);
+        let file = env.blocking(move || recordings::open(&*fs, &dir, &app, key.reveal()));
+        // `as` saturates.
+        let start = if let PlayStart::Recorded(start) = play.start { start as u32 } else { 0 };
+        let span = Span { start, duration: play.duration.map(|duration| duration as u32), timestamp };
+        Self { file, awaited, span, or_live: play.start == PlayStart::LiveOrRecorded, access }
+    }
+}
+
+impl Awaited {
+    fn new(app: &str, asked: &Secret) -> Self {
+        Self { name: StreamName::new(app, asked.reveal()), query: query_of(asked) }
+    }
 }
 
 impl Connection {
+    /// The client may play this: at once, or behind what it plays.
+    pub(super) fn play(&mut self, stream: u32, play: Play) {
+        let ahead = self.ahead.filter(|(id, _)| *id == stream).map_or(DEFAULT_AHEAD, |(_, ahead)| ahead);
+        if self.player(stream).is_none() {
+            self.set_role(stream, Role::Plays(Box::new(Player::new(ahead))));
+        }
+        let Some(player) = self.player(stream) else { return };
+        if play.reset || player.over {
+            return self.begin(stream, &play);
+        }
+        if player.playlist.len() >= MAX_PLAYLIST {
+            let full = Status::error(code::PLAY_FAILED, "The playlist is full.");
+            return self.session.notify(stream, &full);
+        }
+        player.playlist.push_back(play);
+    }
+
+    /// Looks for what is to be played.
+    ///
+    /// A live stream that is there has precedence over a recording, and a recording over waiting. Where no recordings are played, a
+    /// position to begin at means nothing.
+    fn begin(&mut self, stream: u32, play: &Play) {
+        let awaited = Awaited::new(&self.app.0, &play.name);
+        // One of a playlist goes on behind the one before.
+        let last = self.player(stream).and_then(|player| player.last);
+        let timestamp = last.map_or(0, |last| last.wrapping_add(ITEM_GAP_MS));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut is_live = || self.site.mounts.poll_feed(&awaited.name, &mut cx).is_ready();
+        let shelf = match play.start {
+            PlayStart::Live => None,
+            PlayStart::LiveOrRecorded if is_live() => None,
+            _ => self.site.recordings.of(&self.app.0),
+        };
+        let source = match shelf {
+            Some(shelf) => Source::Opening(Box::new(Opening::new(&self.env, shelf, &self.app.0, play, timestamp))),
+            None => Source::Awaited(Box::new(awaited)),
+        };
+        let Some(player) = self.player(stream) else { return };
+        let limit = play.duration.map(|duration| Box::new(Limit { milliseconds: duration as u32, first: None }));
+        (player.source, player.limit, player.paused, player.over) = (source, limit, false, false);
+    }
+
     pub(super) fn play_on(&mut self, at: usize, progress: Progress) {
         match progress {
-            Progress::Found(feed, None) => self.start(at, &feed),
-            Progress::Found(feed, Some(access)) => self.ask_about(at, feed, access),
+            Progress::Found(feed, access) => self.found(at, feed, access),
             Progress::Answered(verdict) => self.play_if(at, verdict),
             Progress::Taken(more) => self.pass_on(at, more),
+            Progress::Opened(file) => self.opened(at, file),
+            Progress::Recorded(event) => self.recorded(at, event),
         }
     }
 
-    fn ask_about(&mut self, at: usize, feed: Arc<Feed>, access: Arc<Access>) {
+    /// A live stream is there.
+    fn found(&mut self, at: usize, feed: Arc<Feed>, access: Option<Arc<Access>>) {
         let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get_mut(at) else { return };
-        let Source::Awaited(awaited) = &player.source else { return };
-        let (name, query) = &**awaited;
-        let verdict = self.guest.ask(&self.env, access, Purpose::Play, name, query);
-        player.source = Source::Asked(Box::new(Asked { name: name.clone(), feed, verdict }));
+        if let Source::Awaited(awaited) = std::mem::replace(&mut player.source, Source::None) {
+            self.ask_about(at, *awaited, Found::Live(feed), access);
+        }
+    }
+
+    /// A recording was looked for.
+    fn opened(&mut self, at: usize, file: Opened) {
+        let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
+        let Source::Opening(opening) = std::mem::replace(&mut player.source, Source::None) else { return };
+        let Opening { awaited, span, or_live, access, .. } = *opening;
+        let (id, name, peer) = (*id, &awaited.name, self.socket.peer());
+        match file {
+            Some(Ok(file)) => self.ask_about(at, awaited, Found::Recorded(file, span), access),
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%peer, stream = %name, %error, "its recording cannot be opened");
+                self.not_played(id, code::PLAY_STREAM_NOT_FOUND, "The recording cannot be opened.");
+            }
+            // A name that could lead elsewhere is not waited for either.
+            _ if or_live && file_name(name.app(), name.stream()).is_some() => {
+                player.source = Source::Awaited(Box::new(awaited));
+            }
+            _ => {
+                tracing::info!(%peer, stream = %name, "refused: there is no such recording");
+                self.not_played(id, code::PLAY_STREAM_NOT_FOUND, "There is no such recording.");
+            }
+        }
+    }
+
+    fn ask_about(&mut self, at: usize, awaited: Awaited, found: Found, access: Option<Arc<Access>>) {
+        let Awaited { name, query } = awaited;
+        let Some(access) = access else { return self.start(at, &name, found, None) };
+        let verdict = self.guest.ask(&self.env, access, Purpose::Play, &name, &query);
+        if let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get_mut(at) {
+            player.source = Source::Asked(Box::new(Asked { name, found, verdict }));
+        }
     }
 
     fn play_if(&mut self, at: usize, verdict: Verdict) {
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
-        let Source::Asked(asked) = &player.source else { return };
+        let Source::Asked(asked) = std::mem::replace(&mut player.source, Source::None) else { return };
+        let (id, Asked { name, found, .. }) = (*id, *asked);
         match verdict {
-            Ok(admitted) => {
-                let feed = asked.feed.clone();
-                player.admitted = admitted;
-                self.start(at, &feed);
-            }
+            Ok(admitted) => self.start(at, &name, found, admitted),
             Err(denied) => {
-                let (id, name) = (*id, asked.name.clone());
                 self.warn_of(&name, "play", denied);
-                self.leave(id);
-                self.session.refuse_play(id, code::PLAY_FAILED, &denied.to_string());
+                self.not_played(id, code::PLAY_FAILED, &denied.to_string());
                 self.leave_if_idle();
             }
         }
     }
 
-    fn start(&mut self, at: usize, feed: &Arc<Feed>) {
+    fn start(&mut self, at: usize, name: &StreamName, found: Found, admitted: Option<Admitted>) {
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
-        match &player.source {
-            Source::Awaited(awaited) => tracing::info!(peer = %self.socket.peer(), stream = %awaited.0, "plays"),
-            Source::Asked(asked) => tracing::info!(peer = %self.socket.peer(), stream = %asked.name, "plays"),
-            Source::Live(_) => return,
-        }
-        player.source = Source::Live(feed.join());
-        self.session.accept_play(*id, false);
+        tracing::info!(peer = %self.socket.peer(), stream = %name, "plays");
         self.socket.shrink();
+        player.admitted = admitted;
+        player.source = match found {
+            Found::Live(feed) => {
+                self.session.accept_play(*id, false);
+                Source::Live(feed.join())
+            }
+            // Accepted when its start is found.
+            Found::Recorded(file, span) => {
+                let mut recorded = Recorded::new(file, span, player.ahead, self.env.clock.now());
+                recorded.playback.receive(player.audio, player.video);
+                Source::Recorded(Box::new(recorded))
+            }
+        };
+    }
+
+    /// What comes next on the playlist is tried, if anything does. What plays already goes on.
+    pub(super) fn not_played(&mut self, stream: u32, code: &str, reason: &str) {
+        let refused = Status::error(code, reason);
+        match self.player(stream) {
+            Some(player) if !player.is_waiting() => self.session.notify(stream, &refused),
+            Some(player) if !player.playlist.is_empty() => {
+                let next = player.playlist.pop_front();
+                self.session.notify(stream, &refused);
+                next.into_iter().for_each(|next| self.begin(stream, &next));
+            }
+            _ => {
+                self.leave(stream);
+                self.session.refuse_play(stream, code, reason);
+            }
+        }
+    }
+
+    fn recorded(&mut self, at: usize, event: Event) {
+        let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
+        let id = *id;
+        match event {
+            Event::Answer(Answer::Started) => self.session.accept_play(id, true),
+            Event::Answer(Answer::Sought(success)) => {
+                player.over &= !success;
+                self.session.answer_seek(id, success);
+            }
+            Event::Answer(Answer::Resumed) => self.session.answer_pause(id, false),
+            Event::Send(contents) => {
+                for content in contents {
+                    player.last = Some(content.timestamp());
+                    match &content {
+                        Content::Media(media) => self.session.send_media(id, media),
+                        Content::Data(timestamp, body) => self.session.send_data(id, *timestamp, body),
+                    }
+                }
+            }
+            Event::End => self.end_item(id),
+            Event::Broken(reason) => {
+                player.source = Source::None;
+                self.not_played(id, code::PLAY_FAILED, reason);
+            }
+        }
+    }
+
+    /// The client got all that it wanted of one; the next of its playlist follows.
+    fn end_item(&mut self, stream: u32) {
+        let Some(player) = self.player(stream) else { return };
+        match player.playlist.pop_front() {
+            Some(next) => {
+                self.session.end_of_item(stream);
+                self.begin(stream, &next);
+            }
+            None => {
+                player.over = true;
+                // A recording stays, to be sought in.
+                if !matches!(player.source, Source::Recorded(_)) {
+                    player.source = Source::None;
+                }
+                self.session.end_play(stream, PlayEnd::Complete);
+            }
+        }
+    }
+
+    pub(super) fn pause(&mut self, stream: u32, pause: bool, milliseconds: f64) {
+        let now = self.env.clock.now();
+        let Some(player) = self.player(stream) else { return };
+        player.paused = pause;
+        match &mut player.source {
+            Source::Recorded(recorded) if pause => recorded.playback.pause(),
+            // Answered when the position is found.
+            Source::Recorded(recorded) => return recorded.playback.resume(milliseconds as u32, now),
+            Source::Live(cursor) => cursor.resume_at_key(),
+            _ => {}
+        }
+        self.session.answer_pause(stream, pause);
+    }
+
+    pub(super) fn seek(&mut self, stream: u32, milliseconds: f64) {
+        match self.player(stream).map(|player| &mut player.source) {
+            // Answered when the position is found.
+            Some(Source::Recorded(recorded)) => recorded.playback.seek(milliseconds as u32),
+            _ => self.session.answer_seek(stream, false),
+        }
+    }
+
+    pub(super) fn set_ahead(&mut self, stream: u32, ahead: TimeDelta) {
+        self.ahead = Some((stream, ahead));
+        if let Some(player) = self.player(stream) {
+            player.set_ahead(ahead);
+        }
     }
 
     /// Queues what was taken from a stream, or its end.
     fn pass_on(&mut self, at: usize, more: bool) {
-        let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get(at) else { return };
+        let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
         let id = *id;
-        let queue = self.socket.queue();
-        for entry in self.taken.drain(..).filter(|entry| player.wants(&entry.content)) {
+        let (queue, session) = (self.socket.queue(), &mut self.session);
+        let mut is_complete = false;
+        for entry in self.taken.drain(..) {
+            is_complete |= player.is_beyond(&entry);
+            if is_complete || !player.wants(&entry.content) {
+                continue;
+            }
+            player.last = Some(entry.timestamp());
             if id == COMMON_STREAM {
-                self.session.note_sent(entry.chunks.len());
+                session.note_sent(entry.chunks.len());
                 queue.extend(entry.chunks.slices().iter().cloned());
                 continue;
             }
             match &entry.content {
-                Content::Media(media) => self.session.send_media(id, media),
-                Content::Data(timestamp, body) => self.session.send_data(id, *timestamp, body),
+                Content::Media(media) => session.send_media(id, media),
+                Content::Data(timestamp, body) => session.send_data(id, *timestamp, body),
             }
         }
-        if !more {
+        let has_next = !player.playlist.is_empty();
+        if is_complete || (!more && has_next) {
+            self.end_item(id);
+        } else if !more {
             self.leave(id);
             self.session.end_play(id, PlayEnd::Unpublished);
             self.leave_if_idle();

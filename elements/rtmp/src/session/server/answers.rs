@@ -79,7 +79,8 @@ impl ServerSession {
     /// resets, `NetStream.Play.Start`. Metadata, sequence headers and the first key frame are to follow.
     pub fn accept_play(&mut self, stream: u32, recorded: bool) {
         let Some(Role::Play { reset, started, .. }) = self.streams.role(stream) else { return };
-        let reset = *reset;
+        // Only the first of a playlist resets.
+        let reset = std::mem::take(reset);
         *started = true;
         self.link.set_chunk_size(self.settings.chunk_size);
         if recorded {
@@ -101,15 +102,18 @@ impl ServerSession {
         }
     }
 
-    /// Ends a stream that was played, by what there is for it: StreamEOF and a status. The client may play another.
+    /// Ends a stream that was played, by what there is for it: StreamEOF and a status. The client may play another, and seek in what
+    /// was [complete](PlayEnd::Complete).
     pub fn end_play(&mut self, stream: u32, end: PlayEnd) {
-        let Some(role @ Role::Play { .. }) = self.streams.role(stream) else { return };
-        *role = Role::Idle;
+        let Some(role @ Role::Play { over: false, .. }) = self.streams.role(stream) else { return };
+        match role {
+            Role::Play { over, .. } if end == PlayEnd::Complete => *over = true,
+            role => *role = Role::Idle,
+        }
         self.wait_for_role();
         match end {
             PlayEnd::Complete => {
-                let status = Status::new(code::PLAY_COMPLETE, "Stream finished playing.");
-                self.send_data(stream, 0, &script("onPlayStatus", &status.to_value()));
+                self.play_status(stream, &Status::new(code::PLAY_COMPLETE, "Stream finished playing."));
                 self.link.send(&UserControl::StreamEof(stream).to_message());
                 self.notify(stream, &Status::new(code::PLAY_STOP, "Stopped playing stream."));
             }
@@ -120,12 +124,26 @@ impl ServerSession {
         }
     }
 
+    /// One of a playlist has ended, and [`accept_play`](ServerSession::accept_play) is to begin the next.
+    pub fn end_of_item(&mut self, stream: u32) {
+        self.play_status(stream, &Status::new(code::PLAY_SWITCH, "Switching to the next of the playlist."));
+    }
+
+    /// Tells a player's program of what it plays, in the order of media.
+    pub fn play_status(&mut self, stream: u32, status: &Status) {
+        self.send_data(stream, 0, &script("onPlayStatus", &status.to_value()));
+    }
+
     /// Answers `seek`. A client that may not seek is told [`code::SEEK_FAILED`].
     pub fn answer_seek(&mut self, stream: u32, success: bool) {
         let status = match success {
             true => Status::new(code::SEEK_NOTIFY, "Seeking."),
             false => Status::error(code::SEEK_FAILED, "Cannot seek."),
         };
+        if let (true, Some(Role::Play { over, .. })) = (success, self.streams.role(stream)) {
+            *over = false;
+            self.waiting = None;
+        }
         self.notify(stream, &status);
     }
 

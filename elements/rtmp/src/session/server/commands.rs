@@ -74,11 +74,14 @@ impl ServerSession {
 
     /// A play that does not reset goes behind what the stream plays, on the same stream.
     fn play(&mut self, stream: u32, play: Play, transaction: f64) {
-        if play.reset || self.streams.publishing(stream) == Some(stream) {
-            self.end(stream);
+        if let (false, Some(Role::Play { over, .. })) = (play.reset, self.streams.role(stream)) {
+            *over = false;
+            self.waiting = None;
+            return self.events.push_back(ServerEvent::Play { stream, play });
         }
+        self.end(stream);
         let (reset, audio, video) = (play.reset, true, true);
-        if self.take_role(stream, Role::Play { reset, transaction, started: false, audio, video }) {
+        if self.take_role(stream, Role::Play { reset, transaction, started: false, audio, video, over: false }) {
             self.events.push_back(ServerEvent::Play { stream, play });
         }
     }

@@ -9,8 +9,8 @@ pub(super) enum Role {
     Idle,
     /// The client publishes under this name, accepted or not yet.
     Publish { name: Secret, transaction: f64, accepted: bool },
-    /// The client plays, or waits for what it asked for.
-    Play { reset: bool, transaction: f64, started: bool, audio: bool, video: bool },
+    /// The client plays, or waits for what it asked for. When it has got all of it, it may still seek.
+    Play { reset: bool, transaction: f64, started: bool, audio: bool, video: bool, over: bool },
 }
 
 #[derive(Debug)]
@@ -63,9 +63,9 @@ impl Streams {
         self.0.iter().map(|stream| stream.id).collect()
     }
 
-    /// Whether none publishes or plays.
+    /// Whether none publishes or plays, or has anything left to play.
     pub(super) fn all_idle(&self) -> bool {
-        self.0.iter().all(|stream| stream.role == Role::Idle)
+        self.0.iter().all(|stream| matches!(stream.role, Role::Idle | Role::Play { over: true, .. }))
     }
 
     /// The publishing stream that a message on stream `id` belongs to: that one, or else the only one there is, as some encoders
