@@ -206,12 +206,18 @@ fn arrow(from: Side, layer: &str, y: u32) -> String {
         Side::Client => (CLIENT + 2, SERVER - 2, SERVER - 11),
         Side::Server => (SERVER - 2, CLIENT + 2, CLIENT + 11),
     };
-    let (above, below) = (y - 4, y + 4);
+    let half = if layer == "media" { 6 } else { 4 };
+    let (above, below) = (y - half, y + half);
     let body = match layer {
         "media" => format!("M{begin} {}H{back}v4H{begin}z", y - 2),
         _ => format!("M{begin} {y}H{back}"),
     };
-    format!("<path class=\"{layer}\" d=\"{body}M{end} {y}L{back} {above}V{below}z\"/>")
+    let head = format!("M{end} {y}L{back} {above}V{below}z");
+    match layer {
+        // Its line is dashed, its head is not.
+        "connection" => format!("<path class=\"{layer}\" d=\"{body}\"/><path class=\"{layer} head\" d=\"{head}\"/>"),
+        _ => format!("<path class=\"{layer}\" d=\"{body}{head}\"/>"),
+    }
 }
 
 /// The two lines of life over some rows.

@@ -97,7 +97,7 @@ fn colours() -> String {
         let name = layer.as_str();
         let _ = write!(style, ".{name}{{stroke:{colour};fill:{colour};stroke-width:1.6}}");
     }
-    style.push_str("path.media{stroke-width:1}.connection{stroke-dasharray:4 3}");
+    style.push_str("path.media{stroke-width:1}.connection{stroke-dasharray:4 3}.head{stroke-dasharray:none}");
     style
 }
 

@@ -42,6 +42,7 @@ pub const BODIES: &[Body] = &[
     ("rtmp_handshake", rtmp::handshake),
     ("rtmp_messages", rtmp::messages),
     ("rtmp_server", rtmp::server),
+    ("rtmp_trace", rtmp::trace),
     ("ts_demux", ts::demux),
     ("ts_pes", ts::pes),
     ("ts_psi", ts::psi),

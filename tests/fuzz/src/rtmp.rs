@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use millstream_core::Time;
+use millstream_core::trace::Side;
 use millstream_flv::wire::Slices;
 use millstream_rtmp::RtmpUrl;
 use millstream_rtmp::chunk::{ChunkLimits, ChunkReader, ChunkWriter};
@@ -10,6 +11,7 @@ use millstream_rtmp::handshake::{ClientForm, ClientHandshake, Layout, ServerHand
 use millstream_rtmp::message::{Aggregate, Control, Message, MessageType, UserControl, parse_data};
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
 use millstream_rtmp::session::server::{ServerEvent, ServerSession, ServerSettings};
+use millstream_rtmp::trace::Dissector;
 
 /// Two packets and a byte: what each side sends in a handshake.
 const HANDSHAKE: usize = 1 + 2 * 1536;
@@ -131,6 +133,27 @@ pub fn command(data: &[u8]) {
         let base = RtmpUrl::parse("rtmp://host/live/cam").expect("a URL");
         let _ = (RtmpUrl::parse(url), base.resolve(url));
     });
+}
+
+/// What is said of a conversation is bounded, and pieces change nothing. Both ends say the same.
+pub fn trace(data: &[u8]) {
+    const LONGEST: usize = 256 << 10;
+    let Some((stream, size)) = pieces(data) else { return };
+    let told = |size: usize| {
+        let mut dissector = Dissector::default();
+        for side in [Side::Client, Side::Server] {
+            dissector.take(side, vec![3; HANDSHAKE].into(), Time::ZERO);
+            each_piece(&stream, size, |piece| {
+                dissector.take(side, piece, Time::ZERO);
+                true
+            });
+        }
+        dissector.flush();
+        std::iter::from_fn(|| dissector.next_event()).map(|event| event.to_string()).collect::<Vec<_>>()
+    };
+    let whole = told(stream.len().max(1));
+    assert!(whole.iter().all(|line| line.len() < LONGEST));
+    assert_eq!(told(size), whole);
 }
 
 /// A server that accepts everything, behind its handshake: what it hands out came in, and it says little more than it hears.

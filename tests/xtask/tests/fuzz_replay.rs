@@ -125,6 +125,7 @@ replay!(
     rtmp_handshake,
     rtmp_messages,
     rtmp_server,
+    rtmp_trace,
     ts_demux,
     ts_pes,
     ts_psi,

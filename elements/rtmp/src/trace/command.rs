@@ -11,7 +11,7 @@ use crate::message::Message;
 /// Questions without an answer that are remembered, so that the answer can be told what it answers.
 const MAX_ASKED: usize = 64;
 /// Objects in objects that are shown.
-const MAX_DEPTH: usize = 3;
+const MAX_DEPTH: usize = 2;
 /// Properties that hold one word of a known kind, and are shown as they are.
 const WORDS: [&str; 8] = ["flashVer", "fmsVer", "type", "level", "clientid", "mode", "data", "version"];
 /// Properties that hold URLs.

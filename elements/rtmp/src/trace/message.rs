@@ -12,7 +12,9 @@ use crate::message::{Control, DataFrame, Message, MessageError, MessageType, Pee
 /// Values of one object, list or message that are shown.
 const MAX_VALUES: usize = 48;
 /// Objects in objects that are shown.
-const MAX_DEPTH: usize = 3;
+const MAX_DEPTH: usize = 2;
+/// Values of an object in an object that are shown.
+const MAX_NESTED: usize = 8;
 /// Characters of a name that are shown.
 const MAX_NAME: usize = 40;
 /// Texts of metadata that say what made a stream, and nothing of whose it is.
@@ -152,7 +154,7 @@ pub(super) fn redacted(value: &Value, redactor: &Redactor, depth: usize) -> Trac
     if let Some(items) = value.items() {
         return match depth.checked_sub(1) {
             Some(depth) => {
-                TraceValue::List(items.iter().take(MAX_VALUES).map(|item| redacted(item, redactor, depth)).collect())
+                TraceValue::List(items.iter().take(MAX_NESTED).map(|item| redacted(item, redactor, depth)).collect())
             }
             None => "[…]".into(),
         };
@@ -168,5 +170,5 @@ pub(super) fn redacted(value: &Value, redactor: &Redactor, depth: usize) -> Trac
 
 fn map(properties: &Properties, redactor: &Redactor, depth: usize) -> TraceValue {
     let entry = |(name, value): &(String, Value)| (shown(name, redactor), redacted(value, redactor, depth));
-    TraceValue::Map(properties.iter().take(MAX_VALUES).map(entry).collect())
+    TraceValue::Map(properties.iter().take(MAX_NESTED).map(entry).collect())
 }
