@@ -84,6 +84,7 @@ fn file(args: &Args) -> Outcome {
     let settings = FileSrcSettings {
         location: args.input.clone(),
         blocksize: millstream::core::settings::units::ByteSize(HEAD >> 2),
+        repeat: false,
     };
     let source = (source.clone(), Settings::typed(settings));
     let (tracks, drops, result) = look(&registry, container, source, &head)?;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream::graph::Graph;
-use millstream::prelude::{Error, Message, MessageKind, Runtime, Stopper};
+use millstream::prelude::{Error, ErrorKind, Message, MessageKind, Runtime, Stopper};
 use millstream::runtime::{Bus, DropCount, Monitor};
 use millstream::trace::{TraceFile, TraceFormat};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
+use super::addresses::{self, Addresses};
 use super::outputs::{Written, inputs, outputs};
 use super::probe::Meter;
 use super::progress::{Mode, Progress, Reading};
@@ -74,7 +75,8 @@ pub(crate) fn run(mut graph: Graph, args: &JobArgs, watch: Watch) -> Outcome {
     }
     let progress = Progress::new(args.mode(), inputs, meter);
     let clean_stdout = written.iter().any(Written::is_stdout);
-    let talk = Talk { progress, watch, quiet: args.quiet, clean_stdout };
+    let talk =
+        Talk { progress, watch, quiet: args.quiet, clean_stdout, addresses: Addresses::default(), interrupted: false };
     let trace = match args.trace_protocol.as_deref().map(TraceFile::create).transpose() {
         Ok(trace) => trace.map(Arc::new),
         Err(error) => {
@@ -134,11 +136,21 @@ fn start(runtime: &Runtime, graph: &Graph, mut talk: Talk, written: &[Written]) 
         (Ok(()), false) => Exit::Done,
         (Err(_), false) => Exit::Failed,
     };
-    if let Err(error) = &result {
+    // A connection that ends with the job is no failure of it.
+    if let Err(error) = &result
+        && !(interrupted && is_of_a_connection(error))
+    {
         talk.failed(error);
     }
     talk.summary(exit, &reading, written, &pipeline.drops());
     Ok(exit)
+}
+
+fn is_of_a_connection(error: &Error) -> bool {
+    use std::io::ErrorKind as Io;
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let lost = [Io::ConnectionRefused, Io::ConnectionReset, Io::ConnectionAborted, Io::BrokenPipe];
+    error.kind() == ErrorKind::Peer || cause.is_some_and(|cause| lost.contains(&cause.kind()))
 }
 
 struct Signals {
@@ -201,6 +213,7 @@ impl Attend<'_> {
         if times > 1 {
             return self.stopper.cancel();
         }
+        self.talk.interrupted = true;
         self.talk.note("interrupted: finishing what is written; interrupt again to stop at once");
         self.stopper.stop();
     }
@@ -232,6 +245,8 @@ struct Talk {
     watch: Watch,
     quiet: bool,
     clean_stdout: bool,
+    addresses: Addresses,
+    interrupted: bool,
 }
 
 impl Talk {
@@ -265,11 +280,24 @@ impl Talk {
         match &message.kind {
             MessageKind::Element { name: probe::CAPS, fields } => return self.probed(fields),
             MessageKind::Element { name: probe::TAGS, fields } => return self.probed(fields),
+            MessageKind::Element { name: addresses::ADDRESS, fields } => self.address(fields),
+            // Who stops a job knows that what it talked to and what it waited for is gone.
+            MessageKind::Warning(_) if self.interrupted => {}
             MessageKind::Warning(error) => self.warning(error),
             _ => {}
         }
         if self.watch.messages {
             self.tell(&format!("{}: {}\n", message.element, describe(&message.kind)));
+        }
+    }
+
+    fn address(&mut self, fields: &[(&'static str, String)]) {
+        let [(_, guests), (_, url)] = fields else { return };
+        if self.is_json() {
+            return self.event(&json!({ "event": "address", "for": guests, "url": url }));
+        }
+        for line in self.addresses.lines(guests, url) {
+            self.note(&line);
         }
     }
 

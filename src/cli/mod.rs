@@ -1,5 +1,6 @@
 //! What the command line understands, and what its exit codes mean.
 
+mod addresses;
 mod check;
 mod completions;
 mod convert;

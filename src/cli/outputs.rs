@@ -16,19 +16,23 @@ pub(crate) struct Input {
     pub(crate) prefix: String,
     /// Path that it reads.
     pub(crate) path: PathBuf,
-    /// Its size in bytes; `None` for pipes and what is not there.
+    /// Its size in bytes; `None` for pipes, for what is not there and for what is read in a loop.
     pub(crate) size: Option<u64>,
+    /// Whether it begins again at its end.
+    pub(crate) repeats: bool,
 }
 
 /// The files that a graph reads.
 pub(crate) fn inputs(graph: &Graph) -> Vec<Input> {
     let location = |node: &millstream::graph::Node| {
         let settings = node.settings.make().ok()?.downcast::<FileSrcSettings>().ok()?;
-        Some((format!("{}.", node.name), settings.location))
+        Some((format!("{}.", node.name), settings.location, settings.repeat))
     };
-    let input = |(prefix, path): (String, PathBuf)| {
-        let size = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
-        Input { prefix, path, size }
+    let input = |(prefix, path, repeats): (String, PathBuf, bool)| {
+        // What is read again and again has no end to come closer to.
+        let file = std::fs::metadata(&path).ok().filter(|meta| meta.is_file() && !repeats);
+        let size = file.map(|meta| meta.len());
+        Input { prefix, path, size, repeats }
     };
     graph.nodes.iter().filter_map(location).map(input).collect()
 }

@@ -134,7 +134,10 @@ impl Progress {
 
     /// Takes what an element says about the duration.
     pub(crate) fn hear(&mut self, message: &MessageKind) {
-        if let MessageKind::Progress { duration: Some(duration), .. } = message {
+        if let MessageKind::Progress { duration: Some(duration), .. } = message
+            // What begins again never comes to its end.
+            && !self.inputs.iter().any(|input| input.repeats)
+        {
             // Of several inputs side by side the longest counts.
             self.duration = self.duration.max(Some(*duration));
         }
@@ -239,7 +242,7 @@ mod tests {
             level: 0,
             caps: None,
         };
-        let input = |prefix: &str, size| Input { prefix: prefix.into(), path: "a.flv".into(), size };
+        let input = |prefix: &str, size| Input { prefix: prefix.into(), path: "a.flv".into(), size, repeats: false };
         let links = [link("in.src", 40), link("in2.src", 7), link("d.video", 99)];
         let read = |inputs| Progress::new(Mode::None, inputs, Meter::default()).read(&links);
         let two = read(vec![input("in.", Some(100)), input("in2.", Some(10))]);

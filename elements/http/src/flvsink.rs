@@ -10,6 +10,7 @@ use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Sink, Sink
 use millstream_flv::live::{Feed, FeedLimits, Hold, Serving};
 use millstream_server::access::Access;
 use millstream_server::http::{Server, check_path};
+use millstream_server::listen::{Guest, address};
 use millstream_server::player_settings;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -74,7 +75,7 @@ struct HttpFlvSink {
 }
 
 impl Sink for HttpFlvSink {
-    fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+    fn run(self: Box<Self>, mut cx: SinkCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let settings = self.settings;
             let server = Server::at(&cx.env, settings.listen)?;
@@ -84,6 +85,7 @@ impl Sink for HttpFlvSink {
             let route = FlvRoute { feed: feed.clone(), access: access.clone(), env: cx.env.clone() };
             let mounted = server.mount(&settings.path, Arc::new(route))?;
             tracing::info!(at = %server.local(), path = settings.path, "serves players");
+            cx.tell(|out| out.post(address(Guest::Player, "http", server.local(), &settings.path)));
             // Players hear of the end however this ends, by its error too.
             let ended = EndedWhenDropped(feed.clone());
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));

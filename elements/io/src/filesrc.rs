@@ -37,6 +37,9 @@ pub struct FileSrcSettings {
     #[serde(default = "default_block")]
     #[schemars(extend("x-minimum" = "1", "x-maximum" = "64MiB"))]
     pub blocksize: ByteSize,
+    /// Begins again at the end, for ever: the demuxer behind it closes the step back in time. Needs a file that can seek.
+    #[serde(default, rename = "loop")]
+    pub repeat: bool,
 }
 
 fn default_block() -> ByteSize {
@@ -61,6 +64,7 @@ fn build(settings: FileSrcSettings, cx: &BuildCx) -> Result<Element> {
         location: settings.location,
         env: cx.env.clone(),
         pool: BlockPool::new(block, POOLED_BLOCKS),
+        repeat: settings.repeat,
         file: None,
         at: 0,
         len: None,
@@ -72,6 +76,8 @@ struct FileSrc {
     location: PathBuf,
     env: Env,
     pool: BlockPool,
+    /// Begins again at the end.
+    repeat: bool,
     file: Option<Box<dyn ReadFile>>,
     /// Offset of the next block.
     at: u64,
@@ -85,6 +91,9 @@ impl BlockingSource for FileSrc {
     fn start(&mut self, out: &mut Output) -> Result<()> {
         let file = self.env.fs.open(&self.location).map_err(|e| file_error("read", &self.location, e))?;
         self.len = file.len();
+        if self.repeat && self.len.is_none() {
+            return Err(self.cannot_seek().on_property("loop"));
+        }
         self.file = Some(file);
         let id = self.location.display().to_string();
         out.push(PadId::FIRST, Item::StreamStart(StreamInfo { id, language: None }.into()));
@@ -98,7 +107,14 @@ impl BlockingSource for FileSrc {
         let read = self.file()?.read(&mut block, max);
         let n = read.map_err(|e| file_error("read", &self.location, e).at(self.at))?;
         if n == 0 {
-            return self.check_length().map(|()| Produce::Eos);
+            self.check_length()?;
+            // What is empty would be begun again without end.
+            if !self.repeat || self.at == 0 {
+                return Ok(Produce::Eos);
+            }
+            self.file()?.seek(0).map_err(|e| file_error("seek in", &self.location, e))?;
+            (self.at, self.discont) = (0, true);
+            return Ok(Produce::More);
         }
         let mut buffer = Buffer::new(self.pool.freeze(block));
         buffer.offset = Some(self.at);
@@ -227,6 +243,20 @@ mod tests {
         let buffers = harness.take_buffers("src");
         assert_eq!(buffers.iter().map(|b| b.offset).collect::<Vec<_>>(), [0, 4, 8].map(Some));
         assert_eq!(buffers[2].payload.contiguous(), &b"ij"[..]);
+    }
+
+    #[test]
+    fn a_loop_begins_again_with_a_mark() {
+        let env = file(b"abcdef");
+        let mut harness = src(&env, "location=dir/in blocksize=4 loop=true").unwrap();
+        (0..8).for_each(|_| assert!(harness.produce().unwrap()));
+        let buffers = harness.take_buffers("src");
+        let seen = buffers.iter().map(|b| (b.offset.unwrap(), b.flags.contains(BufferFlags::DISCONT)));
+        assert_eq!(seen.collect::<Vec<_>>()[..5], [(0, false), (4, false), (0, true), (4, false), (0, true)]);
+        assert!(!src(&file(b""), "location=dir/in loop=true").unwrap().produce().unwrap(), "nothing has an end");
+        let piped = TestEnv::new();
+        piped.fs.set_stdin(*b"abc");
+        assert!(src(&piped, "location=- loop=true").err().unwrap().to_string().contains("cannot seek"));
     }
 
     #[test]

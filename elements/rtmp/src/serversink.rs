@@ -9,6 +9,7 @@ use millstream_core::settings::units::DurationSetting;
 use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Sink, SinkCx, TimeDelta};
 use millstream_flv::live::{FeedLimits, Hold, Serving};
 use millstream_server::access::Access;
+use millstream_server::listen::{Guest, address};
 use millstream_server::player_settings;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -90,7 +91,7 @@ struct RtmpServerSink {
 }
 
 impl Sink for RtmpServerSink {
-    fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+    fn run(self: Box<Self>, mut cx: SinkCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let settings = self.settings;
             let server = server_at(&cx.env, settings.listen, settings.files()?.as_ref())?;
@@ -104,6 +105,8 @@ impl Sink for RtmpServerSink {
             let recordings = recordings.transpose()?;
             let lease = server.site.mounts.hand_out(&name, feed.clone(), access.clone())?;
             tracing::info!(at = %server.local, stream = %name, "serves players");
+            let scheme = if settings.tls_cert.is_some() { "rtmps" } else { "rtmp" };
+            cx.tell(|out| out.post(address(Guest::Player, scheme, server.local, &format!("/{name}"))));
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
             let mut serving = Serving::new(cx, feed, hold, |tag| content_of(tag).map(Entry::new));
             serving.run().await?;

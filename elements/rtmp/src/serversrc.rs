@@ -14,6 +14,7 @@ use millstream_core::{
 };
 use millstream_flv::wire::FileHeader;
 use millstream_server::access::{Access, AccessSettings, CallbackFormat, Keys, default_callback_timeout};
+use millstream_server::listen::{Guest, address};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -160,7 +161,7 @@ struct RtmpServerSrc {
 }
 
 impl Source for RtmpServerSrc {
-    fn run(self: Box<Self>, cx: SourceCx) -> BoxFuture<'static, Result<()>> {
+    fn run(self: Box<Self>, mut cx: SourceCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let server = server_at(&cx.env, self.settings.listen, self.settings.files()?.as_ref())?;
             server.ready(&cx.env).await?;
@@ -172,6 +173,8 @@ impl Source for RtmpServerSrc {
             let intake =
                 server.site.mounts.take_in(&name, second, Access::open(&cx.env, &self.settings.access()).await?)?;
             tracing::info!(at = %server.local, stream = %name, "waits for a publisher");
+            let scheme = if self.settings.tls_cert.is_some() { "rtmps" } else { "rtmp" };
+            cx.tell(|out| out.post(address(Guest::Publisher, scheme, server.local, &format!("/{name}"))));
             Receiver::new(self.settings, cx, intake, server).run().await
         })
     }

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use millstream_core::env::TaskHandle;
 use millstream_core::net::{NetListener, NetStream};
-use millstream_core::{Env, Error, Result, TimeDelta};
+use millstream_core::{Env, Error, MessageKind, Result, TimeDelta};
 use tokio::sync::mpsc;
 
 /// Connections of a listener at a time. Each needs a few KiB and a file descriptor; what is beyond is closed at once, so that those that
@@ -48,10 +48,34 @@ impl<T: Send + Sync + 'static> Shared<T> {
     }
 }
 
+/// Who is meant to come to an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// Somebody who publishes a stream.
+    Publisher,
+    /// Somebody who plays it.
+    Player,
+}
+
+/// The message `address`, by which an element says, once it listens, where it is reached: `for` has `publishers` or `players`, `url` the
+/// whole URL. `path` begins with a slash. What listens everywhere is reached on this machine.
+pub fn address(guest: Guest, scheme: &str, local: SocketAddr, path: &str) -> MessageKind {
+    let mut reached = local;
+    if local.ip().is_unspecified() {
+        reached.set_ip(if local.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let guests = match guest {
+        Guest::Publisher => "publishers",
+        Guest::Player => "players",
+    };
+    let url = format!("{scheme}://{reached}{path}");
+    MessageKind::Element { name: "address", fields: vec![("for", guests.to_owned()), ("url", url)] }
+}
+
 fn listen(env: &Env, address: SocketAddr) -> Result<Box<dyn NetListener>> {
     env.net.listen(address).map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port",
+            std::io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port (`--set` where the pipeline has a param for it)",
             std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose another port",
             _ => "is this an address of this machine? 0.0.0.0 stands for all of them",
         };

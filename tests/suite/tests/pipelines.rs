@@ -1,6 +1,7 @@
 //! Every pipeline that ships does its job on the inputs it names. The counts of the bundled clip are those of its README (20 s of 30
 //! pictures a second, a key frame every 2 s), those of the fixtures are libavformat's (tests/fixtures/README.md).
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -77,15 +78,58 @@ fn pictures(dir: &Path, segments: &[String]) -> u64 {
     counts(&joined).0
 }
 
+/// What a program says on standard error until it has said so many lines with a word.
+fn said_until(running: &mut std::process::Child, word: &str, lines: usize) -> String {
+    let mut said = String::new();
+    let mut reader = BufReader::new(running.stderr.take().expect("it is piped"));
+    while said.lines().filter(|line| line.contains(word)).count() < lines {
+        assert!(reader.read_line(&mut said).expect("text") > 0, "it ended: {said}");
+    }
+    // Nobody else reads it, and what is not read must not hold it up.
+    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    said
+}
+
+/// The browser is in `watch.rs`.
 #[test]
-fn demo() {
-    let dir = dir();
-    let said = ship("demo", &[("output", &dir.path().join("demo"))]);
-    assert_eq!(counts(&dir.path().join("demo.ts")), clip());
-    let (segments, text) = playlist(&dir.path().join("demo-hls"));
-    assert_eq!(segments.len(), 5, "key frames every 2 s, segments of 4 s");
-    assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
-    assert!(said.err.contains("look at it: ffplay"), "{}", said.err);
+fn demo_shows_the_clip_at_once_over_flv_and_hls() {
+    let (dir, rtmp, http) = (dir(), free_address(), free_address());
+    let mut running = millstream(&root())
+        .args(["run", "pipelines/demo.yaml", "--set", &format!("rtmp={rtmp}"), "--set", &format!("http={http}")])
+        .args(["--set", &format!("output={}", dir.path().display())])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let said = said_until(&mut running, "play  ", 4);
+    let flv = format!("http://{http}/live/demo.flv");
+    assert!(said.contains(&flv) && said.contains(&format!("rtmp://{rtmp}/live/cam")), "{said}");
+    for url in [flv, format!("http://{http}/live/demo/index.m3u8")] {
+        // The first segment takes 2 s.
+        let seen = (0..300).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let seen = std::process::Command::new("ffprobe")
+                .args(["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", &url])
+                .output()
+                .expect("ffprobe runs: `cargo xtask setup` installs it");
+            seen.status.success().then(|| String::from_utf8_lossy(&seen.stdout).into_owned())
+        });
+        let seen = seen.expect("it can be played within half a minute");
+        assert!(seen.contains("h264") && seen.contains("aac"), "{url}: {seen}");
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &running.id().to_string()]).status();
+    assert!(interrupt.expect("kill runs").success());
+    assert_eq!(running.wait().expect("a child").code(), Some(130), "interrupted, and nothing else");
+}
+
+#[test]
+fn demo_says_which_port_is_taken_and_what_to_do() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let (dir, taken) = (dir(), taken.local_addr().map(|address| (taken, address)).expect("an address"));
+    let output = format!("output={}", dir.path().display());
+    let (rtmp, http) = (format!("rtmp={}", free_address()), format!("http={}", taken.1));
+    let said = run_args(&root(), &["run", "pipelines/demo.yaml", "--set", &rtmp, "--set", &http, "--set", &output]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains(&format!("cannot listen at {}", taken.1)) && said.err.contains("--set"), "{}", said.err);
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub(super) fn check_plain(name: &str) -> Result<(), NameError> {
 
 /// Keeps the unreserved characters of RFC 3986, section 2.3, and writes all other bytes as `%XX`, so that no name is taken for
 /// a tag, a scheme, a query or a fragment.
-fn percent_encode(name: &str) -> String {
+pub(super) fn percent_encode(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

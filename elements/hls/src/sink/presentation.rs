@@ -59,10 +59,10 @@ impl Presentation {
     }
 
     /// Makes the directory and begins to listen, so that it fails early where it cannot work.
-    pub(super) fn start(&mut self) -> Result<()> {
+    pub(super) fn start(&mut self, out: &mut Output) -> Result<()> {
         self.store.create_directory()?;
         if let Some(place) = &self.plan.place {
-            self.serving = Some(Serving::start(&self.plan, place, &self.env)?);
+            self.serving = Some(Serving::start(&self.plan, place, &self.env, out)?);
         }
         Ok(())
     }

@@ -9,11 +9,13 @@ use std::path::{Component, Path};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use millstream_core::{Env, Error, Result, TimeDelta};
+use millstream_core::{Env, Error, Output, Result, TimeDelta};
 use millstream_server::http::content::{self, About};
 use millstream_server::http::hyper::header::HeaderValue;
 use millstream_server::http::{Answer, Ask, Mounted, Route, Server, Slices, check_path, normalise, nothing_here};
+use millstream_server::listen::{Guest, address};
 
+use super::name::percent_encode;
 use super::settings::{HlsSinkSettings, Plan};
 
 /// Segments that are kept in memory. Players of a live stream begin three target durations from its end (RFC 8216, section 6.3.3); one more
@@ -82,11 +84,13 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Begins to listen, if nobody else has.
-    pub(super) fn start(plan: &Plan, place: &Place, env: &Env) -> Result<Self> {
+    pub(super) fn start(plan: &Plan, place: &Place, env: &Env, out: &mut Output) -> Result<Self> {
         let server = Server::at(env, place.address)?;
         let shown = Arc::new(Shown { plan: plan.clone(), env: env.clone(), now: Mutex::default() });
         let mounted = server.mount_folder(&place.path, shown.clone()).map_err(|error| error.on_property("path"))?;
         tracing::info!(at = %server.local(), path = place.path, playlist = plan.playlist_name, "serves players");
+        let list = format!("{}/{}", place.path, percent_encode(&plan.playlist_name));
+        out.post(address(Guest::Player, "http", server.local(), &list));
         Ok(Self { server, mounted, shown })
     }
 

@@ -245,8 +245,8 @@ impl StreamsSink {
 }
 
 impl Aggregate for StreamsSink {
-    fn start(&mut self, _out: &mut Output) -> Result<()> {
-        self.presentation.start()
+    fn start(&mut self, out: &mut Output) -> Result<()> {
+        self.presentation.start(out)
     }
 
     fn step(&mut self, inbox: &mut Inbox, now: Time, out: &mut Output) -> Result<Need> {

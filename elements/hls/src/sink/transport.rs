@@ -83,8 +83,8 @@ impl TransportSink {
 }
 
 impl Transform for TransportSink {
-    fn start(&mut self, _out: &mut Output) -> Result<()> {
-        self.presentation.start()
+    fn start(&mut self, out: &mut Output) -> Result<()> {
+        self.presentation.start(out)
     }
 
     fn handle(&mut self, _pad: PadId, item: Item, out: &mut Output) -> Result<Flow> {
