@@ -18,6 +18,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`sim`] | runs a launch line on a virtual clock and files in memory, and keeps everything that came out |
+//! | [`conversation`] | what RTMP peers said to each other, in order |
 //! | [`elements`] | elements for tests: `collect`, `lookahead`, `tardy` |
 //! | [`program`] | runs a foreign program, with a time limit |
 //! | [`live`] | programs that run beside a test, ports, and patience |
@@ -27,6 +28,7 @@
 //! | [`logs`] | what was logged, at every level |
 //! | [`random`] | small seeded random numbers |
 
+pub mod conversation;
 pub mod elements;
 pub mod live;
 pub mod logs;

@@ -7,11 +7,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use millstream_generic::AppSinkHandle;
 use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
 use millstream_testkit::media::workspace;
+use millstream_tests::conversation::{Kept, assert_said};
 use millstream_tests::live::{self, Background};
 use millstream_tests::peers;
 
@@ -142,12 +144,48 @@ fn same(clip: &Path, played: &Path, [video, audio]: [&str; 2]) {
 
 /// A player of ours waits at the server, a publisher of ours comes.
 fn relays(server: &Server, clip: &Path, frames: usize, codecs: [&str; 2]) {
-    let runtime = Runtime::new().expect("a runtime");
+    let kept = Arc::new(Kept::default());
+    let runtime = Runtime::new().expect("a runtime").with_trace(kept.clone());
     let played = server.dir.path().join("played.bin");
     let url = server.url("live/cam?key=a=b");
     play(&runtime, &url, frames, &played, || publish(&runtime, clip, &url));
     same(clip, &played, codecs);
+    let conversations = kept.conversations();
+    let [played, published, ..] = &conversations[..] else { panic!("two connections: {conversations:#?}") };
+    for said in [played, published] {
+        assert_said(said, &CONNECT);
+        // The client is complete: it announces its window when the server has set its bandwidth.
+        assert_said(said, &["server Set Peer Bandwidth", "client Window Acknowledgement Size"]);
+    }
+    assert_said(published, &PUBLISH);
+    assert_said(played, &PLAY);
 }
+
+/// The conversations of the standard (RTMP 1.0, 7.2), as far as these servers keep to them.
+const CONNECT: [&str; 7] = [
+    "client C1",
+    "server S1",
+    "client C2",
+    "client connect",
+    "server Window Acknowledgement Size",
+    "server _result of connect",
+    "client createStream",
+];
+const PUBLISH: [&str; 6] = [
+    "client createStream",
+    "server _result of createStream",
+    "client publish",
+    "server NetStream.Publish.Start",
+    "client @setDataFrame onMetaData",
+    "client media",
+];
+const PLAY: [&str; 5] = [
+    "client createStream",
+    "server _result of createStream",
+    "client play",
+    "server NetStream.Play.Start",
+    "server media",
+];
 
 #[test]
 fn rtmp_m15_nginx_relays_between_our_publisher_and_our_player() {

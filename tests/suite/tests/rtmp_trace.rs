@@ -2,59 +2,16 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use millstream_core::trace::{TraceEvent, TraceHead, TraceSink};
-use millstream_core::{Time, TimeDelta};
+use millstream_core::TimeDelta;
 use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
+use millstream_tests::conversation::{Kept, assert_said};
 use millstream_tests::{elements, peers, sim};
 
 /// How long ffmpeg may take for what it does in one or two seconds.
 const PATIENCE: TimeDelta = TimeDelta::from_secs(60);
-
-/// Keeps what is said on the connections that got as far as a handshake: attempts that were refused do not.
-#[derive(Default)]
-struct Kept(Mutex<Vec<(u64, TraceEvent)>>);
-
-impl TraceSink for Kept {
-    fn begin(&self, head: TraceHead) -> u64 {
-        u64::try_from(head.at.nanos()).expect("a time of a runtime")
-    }
-
-    fn event(&self, conversation: u64, event: TraceEvent) {
-        self.0.lock().expect("nobody panics").push((conversation, event));
-    }
-
-    fn end(&self, _: u64, _: Time) {}
-}
-
-impl Kept {
-    /// What the two ends said on the last connection, in short.
-    fn said(&self) -> Vec<String> {
-        let kept = self.0.lock().expect("nobody panics");
-        let last = kept.last().map(|(conversation, _)| *conversation);
-        kept.iter().filter(|(conversation, _)| Some(*conversation) == last).map(|(_, event)| short(event)).collect()
-    }
-}
-
-fn short(event: &TraceEvent) -> String {
-    let (side, name) = (event.from.as_str(), &event.name);
-    match &**name {
-        "_result" => format!("{side} {name} of {}", event.text("answers").unwrap_or("nothing")),
-        "onStatus" => format!("{side} {}", event.text("code").unwrap_or_default()),
-        "User Control StreamBegin" => format!("{side} {name} {}", event.number("stream id").unwrap_or_default()),
-        _ => format!("{side} {name}"),
-    }
-}
-
-/// Each of these was said, in this order, with anything between.
-fn assert_said(said: &[String], expected: &[&str]) {
-    let mut rest = said.iter();
-    for text in expected {
-        assert!(rest.any(|line| line == text), "{text}, in this place of {expected:#?}, in {said:#?}");
-    }
-}
 
 struct Program(Child);
 
@@ -87,7 +44,7 @@ fn traced(line: &str, program: &str) -> Vec<String> {
     let clock = runtime.env().clock.clone();
     let end = runtime.block_on(async { sim::race(pipeline.wait(), clock.sleep_until(clock.now() + PATIENCE)).await });
     end.expect("it ends").expect("and well");
-    kept.said()
+    kept.conversations().pop().expect("a connection")
 }
 
 /// C2 answers S1, and may go out ahead of S2.
