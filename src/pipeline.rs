@@ -7,12 +7,17 @@ use millstream_runtime::{Bus, Monitor, Runtime, Stopper};
 
 use crate::{Loader, RunError, registry};
 
-/// Runs a YAML pipeline to its end.
+/// Runs a YAML pipeline to its end. A template (a source that takes in any stream) is served for ever; a program that wants to know of its
+/// instances takes [`Runtime::serve`].
 ///
 /// # Errors
 /// [`RunError::Faulty`] before anything has started, [`RunError::Failed`] when an element failed.
 pub fn run_yaml(text: &str) -> Result<(), RunError> {
-    Pipeline::from_yaml(text)?.wait()
+    let loaded = Loader::new(registry()).yaml("pipeline", text)?;
+    let Some(template) = loaded.template else { return Pipeline::start(&loaded.graph)?.wait() };
+    let runtime = Runtime::new().map_err(RunError::Runtime)?;
+    let mut instances = runtime.serve(&template)?;
+    Ok(runtime.block_on(instances.wait())?)
 }
 
 /// Runs a launch line to its end.

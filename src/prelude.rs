@@ -6,7 +6,7 @@ pub use millstream_core::{
     Flow, Inbox, Item, Message, MessageKind, Need, Output, PadId, PadTemplate, Produce, Registry, Request, Result,
     Segment, Sink, SinkCx, Source, SourceCx, StreamInfo, Time, TimeDelta, Transform,
 };
-pub use millstream_graph::Graph;
-pub use millstream_runtime::{Runtime, Stopper};
+pub use millstream_graph::{Graph, Template};
+pub use millstream_runtime::{Instances, Runtime, Stopper};
 
 pub use crate::{Loader, Pipeline, RunError, launch, registry, run_yaml};

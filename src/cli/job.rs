@@ -21,7 +21,7 @@ use super::progress::{Mode, Progress, Reading};
 use super::{Exit, Outcome, numbers, probe, report, terminal};
 
 /// Time for elements to return after a second interrupt; then the process ends without them.
-const LAST_GRACE: Duration = Duration::from_millis(500);
+pub(super) const LAST_GRACE: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
 pub(crate) struct JobArgs {
@@ -30,7 +30,7 @@ pub(crate) struct JobArgs {
     progress: Option<Mode>,
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "progress")]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Write the conversations with RTMP peers as a ladder: .txt, .svg or .jsonl
     #[arg(long, value_name = "FILE", value_parser = trace_path)]
     trace_protocol: Option<PathBuf>,
@@ -43,7 +43,7 @@ fn trace_path(text: &str) -> Result<PathBuf, String> {
 }
 
 impl JobArgs {
-    fn mode(&self) -> Mode {
+    pub(super) fn mode(&self) -> Mode {
         match self.quiet {
             true => Mode::None,
             false => self.progress.unwrap_or_else(Mode::auto),
@@ -77,6 +77,11 @@ pub(crate) fn run(mut graph: Graph, args: &JobArgs, watch: Watch) -> Outcome {
     let clean_stdout = written.iter().any(Written::is_stdout);
     let talk =
         Talk { progress, watch, quiet: args.quiet, clean_stdout, addresses: Addresses::default(), interrupted: false };
+    on_runtime(args, |runtime| start(runtime, &graph, talk, &written))
+}
+
+/// Runs a job on a runtime of its own, with the trace that was asked for.
+pub(super) fn on_runtime(args: &JobArgs, job: impl FnOnce(&Runtime) -> Outcome) -> Outcome {
     let trace = match args.trace_protocol.as_deref().map(TraceFile::create).transpose() {
         Ok(trace) => trace.map(Arc::new),
         Err(error) => {
@@ -88,7 +93,7 @@ pub(crate) fn run(mut graph: Graph, args: &JobArgs, watch: Watch) -> Outcome {
     if let Some(trace) = &trace {
         runtime = runtime.with_trace(trace.clone());
     }
-    let exit = start(&runtime, &graph, talk, &written);
+    let exit = job(&runtime);
     // Dropping it would wait for threads that do not return.
     runtime.shut_down();
     if let (Some(trace), Some(path)) = (trace, &args.trace_protocol) {
@@ -153,17 +158,17 @@ fn is_of_a_connection(error: &Error) -> bool {
     error.kind() == ErrorKind::Peer || cause.is_some_and(|cause| lost.contains(&cause.kind()))
 }
 
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -219,7 +224,7 @@ impl Attend<'_> {
     }
 }
 
-fn ticks(every: Duration) -> Interval {
+pub(super) fn ticks(every: Duration) -> Interval {
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
@@ -232,7 +237,7 @@ async fn next_message(bus: &mut Option<&mut Bus>) -> Option<Message> {
     }
 }
 
-async fn next_tick(ticks: &mut Option<Interval>) {
+pub(super) async fn next_tick(ticks: &mut Option<Interval>) {
     match ticks {
         Some(ticks) => drop(ticks.tick().await),
         None => std::future::pending().await,
@@ -395,7 +400,7 @@ fn closing(
 }
 
 /// Wall-clock time with the digits that matter.
-fn wall(wall: Duration) -> String {
+pub(super) fn wall(wall: Duration) -> String {
     match wall.as_secs_f64() {
         s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
         s if s < 60.0 => format!("{s:.1} s"),
@@ -403,7 +408,7 @@ fn wall(wall: Duration) -> String {
     }
 }
 
-fn problem(event: &str, error: &Error) -> serde_json::Value {
+pub(super) fn problem(event: &str, error: &Error) -> serde_json::Value {
     json!({
         "event": event,
         "kind": error.kind().name(),
@@ -414,7 +419,7 @@ fn problem(event: &str, error: &Error) -> serde_json::Value {
     })
 }
 
-fn drops_json(drops: &BTreeMap<String, BTreeMap<&'static str, DropCount>>) -> serde_json::Value {
+pub(super) fn drops_json(drops: &BTreeMap<String, BTreeMap<&'static str, DropCount>>) -> serde_json::Value {
     let one = |reason: &&'static str, count: &DropCount| {
         (reason.to_string(), json!({ "times": count.times, "bytes": count.bytes }))
     };
@@ -423,7 +428,7 @@ fn drops_json(drops: &BTreeMap<String, BTreeMap<&'static str, DropCount>>) -> se
 }
 
 /// A message of the bus in a line.
-fn describe(kind: &MessageKind) -> String {
+pub(super) fn describe(kind: &MessageKind) -> String {
     match kind {
         MessageKind::Warning(error) => format!("warning: {error}"),
         MessageKind::Error(error) => format!("error: {error}"),

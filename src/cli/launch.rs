@@ -1,7 +1,7 @@
 //! `launch LINE…`, with the options of `gst-launch-1.0`.
 
-use super::job::{self, JobArgs, Watch};
-use super::{Outcome, load};
+use super::job::{JobArgs, Watch};
+use super::{Outcome, load, serve};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -36,8 +36,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let watch = Watch { caps: args.verbose, tags: args.tags, messages: args.messages };
-    match load::graph(load::line(&args.line)) {
-        Ok(graph) => job::run(graph, &args.job, watch),
+    match load::loaded(load::line(&args.line)) {
+        Ok(loaded) => serve::run_loaded(loaded, &args.job, watch),
         Err(exit) => Ok(exit),
     }
 }

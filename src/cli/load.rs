@@ -72,10 +72,15 @@ pub(crate) fn line(words: &[String]) -> Load {
 
 /// Prints what was found and gives the graph, if there is one.
 pub(crate) fn graph(load: Load) -> Result<Graph, Exit> {
+    loaded(load).map(|loaded| loaded.graph)
+}
+
+/// Prints what was found and gives what was read, if it can run.
+pub(crate) fn loaded(load: Load) -> Result<Loaded, Exit> {
     match load {
         Ok(loaded) => {
             report::diagnostics(&loaded.warnings, &loaded.source);
-            Ok(loaded.graph)
+            Ok(loaded)
         }
         Err(error) => {
             report::diagnostics(&error.diagnostics, &error.source);

@@ -22,6 +22,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod serve;
 mod terminal;
 mod tracks;
 

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::DurationSetting;
+use millstream_core::template::{TemplateDecl, TemplateSource};
 use millstream_core::{
     Buffer, BufferFlags, BuildCx, Caps, Element, Env, Error, Factory, Item, MessageKind, PadId, PadTemplate, Result,
     Secret, Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use crate::server::feed::Content;
 use crate::server::mounts::{Ingest, IntakeLease, Second, StreamName};
 use crate::server::tags::buffer_of;
+use crate::server::templates::{Templates, VARIABLES, Wish};
 use crate::server::{Server, server_at};
 use crate::timeline::Timeline;
 use crate::tls::ServerFiles;
@@ -50,10 +52,10 @@ pub struct RtmpServerSrcSettings {
     /// PEM file with the private key of `tls-cert`.
     #[serde(default)]
     pub tls_key: Option<PathBuf>,
-    /// Application, the first part of the path: `live` in `rtmp://host/live/cam`.
+    /// Application, the first part of the path: `live` in `rtmp://host/live/cam`. With `stream: "*"` it may be `*` too: any.
     #[serde(default = "default_app")]
     pub app: String,
-    /// Name of the stream, the rest of the path.
+    /// Name of the stream, the rest of the path. `*` takes in any, and makes the pipeline a template.
     pub stream: String,
     /// What happens to a second publisher.
     #[serde(default)]
@@ -84,6 +86,20 @@ pub struct RtmpServerSrcSettings {
     /// How long both may take.
     #[serde(default = "default_callback_timeout")]
     pub callback_timeout: DurationSetting,
+    /// Most streams at a time with `stream: "*"`. One more is refused.
+    #[schemars(range(min = 1))]
+    #[serde(default = "default_max_streams")]
+    pub max_streams: u32,
+}
+
+/// Any application or stream.
+const ANY: &str = "*";
+
+/// How soon to look again whether a publisher is still about to begin.
+const RETRY: TimeDelta = TimeDelta::from_secs(1);
+
+fn default_max_streams() -> u32 {
+    1000
 }
 
 impl RtmpServerSrcSettings {
@@ -100,6 +116,10 @@ impl RtmpServerSrcSettings {
 
     fn check(&self) -> Result<()> {
         self.files()?;
+        if self.app == ANY && self.stream != ANY {
+            let error = Error::settings("`app: \"*\"` goes with `stream: \"*\"` only").on_property("app");
+            return Err(error.hint("write the application, or `stream: \"*\"` for all streams"));
+        }
         check_name("stream", &self.stream)?;
         self.access().check("on-publish", "on-unpublish")
     }
@@ -123,6 +143,7 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::src("src", media::FLV))
         .live(|_: &RtmpServerSrcSettings| true)
         .checked(RtmpServerSrcSettings::check)
+        .template_source(TEMPLATE, RtmpServerSrcSettings::template)
         .details(
             "OBS, ffmpeg and other encoders publish to `rtmp://HOST:PORT/APP/STREAM`; a query behind the name is not part of it. The pad \
              gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
@@ -131,6 +152,10 @@ pub fn factory() -> Factory {
              - When the pipeline is behind, the publisher is not read.\n\
              - Callbacks get what nginx-rtmp posts to `on_publish` and `on_publish_done`, or with `callback-format=json` what SRS posts to \
              `on_publish` and `on_unpublish`.\n\n\
+             With `stream: \"*\"` the pipeline is a template: each stream that is published and that no other element takes in by name starts an \
+             instance of it, in which `${app}`, `${stream}` and `${query.NAME}` have the values of the publisher. An instance fails alone, and \
+             ends when its publisher has left and not come back within `grace`. Names are one word: what could lead out of a directory is \
+             refused.\n\n\
              Posts `published` and `unpublished` with the `stream`.",
         )
         .example("rtmpserversrc stream=cam ! flvdemux name=d  d.video ! h264parse ! h.video  d.audio ! aacparse ! h.audio  hlssink name=h directory=cam")
@@ -145,19 +170,56 @@ pub(crate) fn check_name(property: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// What makes a pipeline with it a template.
+const TEMPLATE: TemplateDecl = TemplateDecl { when: "stream: \"*\"", variables: VARIABLES };
+
 impl RtmpServerSrcSettings {
     fn files(&self) -> Result<Option<ServerFiles>> {
         ServerFiles::new(self.tls_cert.as_deref(), self.tls_key.as_deref())
     }
+
+    fn second(&self) -> Second {
+        match self.duplicate {
+            DuplicatePolicy::Reject => Second::Refused,
+            DuplicatePolicy::TakeOver => Second::TakesOver,
+        }
+    }
+
+    fn template(&self) -> Option<TemplateSource> {
+        if self.stream != ANY {
+            return None;
+        }
+        let app = Some(self.app.trim_matches('/').to_owned()).filter(|app| app != ANY);
+        let own = self.clone();
+        let limit = usize::try_from(self.max_streams).unwrap_or(usize::MAX);
+        let of_app = app.clone();
+        let source = TemplateSource::new(move |env, admission| {
+            let server = server_at(env, own.listen, own.files()?.as_ref())?;
+            tracing::info!(at = %server.local, app = app.as_deref().unwrap_or(ANY), "waits for publishers of any stream");
+            let (second, access) = (own.second(), own.access());
+            Templates::add(&server, env, Wish { app: app.clone(), second, limit, access, admission })
+        });
+        Some(match of_app {
+            Some(app) => source.fixed("app", app),
+            None => source,
+        })
+    }
 }
 
-fn build(settings: RtmpServerSrcSettings, _: &BuildCx) -> Result<Element> {
+fn build(settings: RtmpServerSrcSettings, cx: &BuildCx) -> Result<Element> {
     settings.check()?;
-    Ok(Element::Source(Box::new(RtmpServerSrc { settings })))
+    let seat = cx.take_seat::<IntakeLease>();
+    if settings.stream == ANY && seat.is_none() {
+        let error = Error::settings("`stream: \"*\"` stands for many streams, and this pipeline runs once");
+        return Err(error.hint("start the template: `Runtime::serve` in a program, `millstream run FILE`"));
+    }
+    Ok(Element::Source(Box::new(RtmpServerSrc { settings, seat })))
 }
 
 struct RtmpServerSrc {
     settings: RtmpServerSrcSettings,
+    /// Where the publisher is already for whom this instance of a template is.
+    seat: Option<IntakeLease>,
 }
 
 impl Source for RtmpServerSrc {
@@ -165,42 +227,61 @@ impl Source for RtmpServerSrc {
         Box::pin(async move {
             let server = server_at(&cx.env, self.settings.listen, self.settings.files()?.as_ref())?;
             server.ready(&cx.env).await?;
+            if let Some(intake) = self.seat {
+                return Receiver::new(&self.settings, cx, intake, server).of_instance().run().await;
+            }
             let name = StreamName::new(&self.settings.app, &self.settings.stream);
-            let second = match self.settings.duplicate {
-                DuplicatePolicy::Reject => Second::Refused,
-                DuplicatePolicy::TakeOver => Second::TakesOver,
-            };
-            let intake =
-                server.site.mounts.take_in(&name, second, Access::open(&cx.env, &self.settings.access()).await?)?;
+            let access = Access::open(&cx.env, &self.settings.access()).await?;
+            let intake = server.site.mounts.take_in(&name, self.settings.second(), access)?;
             tracing::info!(at = %server.local, stream = %name, "waits for a publisher");
             let scheme = if self.settings.tls_cert.is_some() { "rtmps" } else { "rtmp" };
             cx.tell(|out| out.post(address(Guest::Publisher, scheme, server.local, &format!("/{name}"))));
-            Receiver::new(self.settings, cx, intake, server).run().await
+            Receiver::new(&self.settings, cx, intake, server).run().await
         })
     }
 }
 
 /// The element while it runs.
 struct Receiver {
-    settings: RtmpServerSrcSettings,
     cx: SourceCx,
     intake: IntakeLease,
     timeline: Timeline,
+    /// Ends when the publisher has left for longer than `grace`.
+    once: bool,
+    is_instance: bool,
+    grace: TimeDelta,
     /// Keeps the listener.
     _server: Arc<Server>,
 }
 
 impl Receiver {
-    fn new(settings: RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: Arc<Server>) -> Self {
-        Self { settings, cx, intake, timeline: Timeline::default(), _server: server }
+    fn new(settings: &RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: Arc<Server>) -> Self {
+        let grace = TimeDelta::from_nanos(settings.grace.as_nanos());
+        Self {
+            cx,
+            intake,
+            timeline: Timeline::default(),
+            once: settings.eos_on_unpublish,
+            is_instance: false,
+            grace,
+            _server: server,
+        }
+    }
+
+    /// For one publisher, and those who continue its stream.
+    fn of_instance(self) -> Self {
+        Self { once: true, is_instance: true, ..self }
     }
 
     async fn run(mut self) -> Result<()> {
         self.start().await?;
-        let mut until: Option<Time> = None;
+        // The publisher for whom an instance was started may have gone before it was.
+        let mut until: Option<Time> = self.is_instance.then(|| self.cx.env.clock.now() + self.grace);
         loop {
             match next(&mut self.intake, &self.cx.env, until).await {
-                None => return Ok(()),
+                None if self.intake.retire() => return Ok(()),
+                // One has come in the last moment, and will say so or be gone.
+                None => until = Some(self.cx.env.clock.now() + self.grace.max(RETRY)),
                 Some(Ingest::Begin) => {
                     until = None;
                     self.tell("published");
@@ -209,23 +290,19 @@ impl Receiver {
                 Some(Ingest::Content(content)) => self.send(content).await?,
                 Some(Ingest::End) => {
                     self.tell("unpublished");
-                    until = self.settings.eos_on_unpublish.then(|| self.cx.env.clock.now() + self.grace());
+                    until = self.once.then(|| self.cx.env.clock.now() + self.grace);
                 }
             }
         }
     }
 
-    fn grace(&self) -> TimeDelta {
-        TimeDelta::from_nanos(self.settings.grace.as_nanos())
-    }
-
     fn tell(&mut self, name: &'static str) {
-        let stream = format!("{}/{}", self.settings.app, self.settings.stream);
+        let stream = self.intake.name().to_string();
         self.cx.tell(|out| out.post(MessageKind::Element { name, fields: vec![("stream", stream)] }));
     }
 
     async fn start(&mut self) -> Result<()> {
-        let id = format!("{}/{}", self.settings.app, self.settings.stream);
+        let id = self.intake.name().to_string();
         self.cx.push(PadId::FIRST, Item::StreamStart(StreamInfo { id, language: None }.into())).await?;
         self.cx.push(PadId::FIRST, Item::Caps(Caps::new(media::FLV))).await?;
         self.cx.push(PadId::FIRST, Item::Segment(Segment::time(Time::ZERO).into())).await?;

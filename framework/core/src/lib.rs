@@ -18,6 +18,7 @@
 //! | [`mod@env`], [`net`] | time, files, network, tasks and randomness from outside |
 //! | [`trace`] | conversations with peers, as events for people |
 //! | [`settings`] | one serde struct per element, many uses |
+//! | [`template`] | sources with which one text stands for many pipelines |
 
 mod boxed;
 pub mod buffer;
@@ -34,6 +35,7 @@ pub mod pool;
 pub mod registry;
 mod secret;
 pub mod settings;
+pub mod template;
 pub mod time;
 pub mod trace;
 
@@ -53,4 +55,5 @@ pub use output::Output;
 pub use pool::BlockPool;
 pub use registry::{Blocking, BuildCx, Direction, Factory, PadTemplate, Presence, Registry};
 pub use secret::Secret;
+pub use template::{TemplateSource, Variables};
 pub use time::{Time, TimeDelta};

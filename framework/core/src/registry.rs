@@ -12,6 +12,7 @@ use crate::element::{Element, PadId};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::settings::{AnySettings, SettingsDecl};
+use crate::template::{Seat, TemplateDecl, TemplateSource};
 use crate::time::TimeDelta;
 
 /// Which way items go through a pad.
@@ -138,6 +139,7 @@ type LiveFn = dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync;
 type ResourcesFn = dyn Fn(&(dyn Any + Send + Sync)) -> Vec<Resource> + Send + Sync;
 type CheckFn = dyn Fn(&(dyn Any + Send + Sync)) -> Result<()> + Send + Sync;
 type CheckPadsFn = dyn Fn(&[&str], &[&str]) -> Result<()> + Send + Sync;
+type TemplateFn = dyn Fn(&(dyn Any + Send + Sync)) -> Option<TemplateSource> + Send + Sync;
 type CapsFn = dyn Fn(&(dyn Any + Send + Sync)) -> Option<CapsSet> + Send + Sync;
 
 /// An element's public face: everything about it that can be said without running it.
@@ -163,6 +165,8 @@ pub struct Factory {
     pub passthrough: bool,
     /// How much later its output comes than its input, when live.
     pub latency: TimeDelta,
+    /// What it says about templates, if some of its settings make it a template source.
+    pub template: Option<TemplateDecl>,
     build: Arc<BuildFn>,
     check: Arc<CheckFn>,
     check_pads: Arc<CheckPadsFn>,
@@ -170,6 +174,7 @@ pub struct Factory {
     resources: Arc<ResourcesFn>,
     caps: Arc<CapsFn>,
     rewrites: Arc<LiveFn>,
+    template_source: Arc<TemplateFn>,
 }
 
 impl Factory {
@@ -198,6 +203,7 @@ impl Factory {
             blocking: Blocking::None,
             passthrough: false,
             latency: TimeDelta::ZERO,
+            template: None,
             build: Arc::new(build),
             check: Arc::new(|_| Ok(())),
             check_pads: Arc::new(|_, _| Ok(())),
@@ -205,6 +211,7 @@ impl Factory {
             resources: Arc::new(|_| Vec::new()),
             caps: Arc::new(|_| None),
             rewrites: Arc::new(|_| true),
+            template_source: Arc::new(|_| None),
         }
     }
 
@@ -273,6 +280,21 @@ impl Factory {
     /// Says from the settings whether a pad that can rewrite what came before does so here (not on a pipe).
     pub fn rewrites_if<S: 'static>(self, can: impl Fn(&S) -> bool + Send + Sync + 'static) -> Self {
         Self { rewrites: Arc::new(move |any| any.downcast_ref().is_some_and(&can)), ..self }
+    }
+
+    /// Says from the settings whether this element makes its pipeline a template, see [`crate::template`].
+    pub fn template_source<S: 'static>(
+        self,
+        decl: TemplateDecl,
+        source: impl Fn(&S) -> Option<TemplateSource> + Send + Sync + 'static,
+    ) -> Self {
+        let template_source: Arc<TemplateFn> = Arc::new(move |any| any.downcast_ref().and_then(&source));
+        Self { template: Some(decl), template_source, ..self }
+    }
+
+    /// What makes a template of the pipeline of an element with these settings.
+    pub fn as_template(&self, settings: &(dyn Any + Send + Sync)) -> Option<TemplateSource> {
+        (self.template_source)(settings)
     }
 
     /// True when pads marked [`PadTemplate::random_write`] can rewrite with these settings.
@@ -366,12 +388,13 @@ pub struct BuildCx {
     /// Fed by a live source, which cannot be held back for long.
     pub live: bool,
     handle: Mutex<Option<Box<dyn Any + Send + Sync>>>,
+    seat: Mutex<Option<Seat>>,
 }
 
 impl BuildCx {
     /// Made by the runtime and by test harnesses.
     pub fn new(name: &str, env: Env, sinks: Vec<LinkedPad>, srcs: Vec<LinkedPad>) -> Self {
-        Self { name: name.into(), env, sinks, srcs, live: false, handle: Mutex::new(None) }
+        Self { name: name.into(), env, sinks, srcs, live: false, handle: Mutex::new(None), seat: Mutex::new(None) }
     }
 
     /// Number of a linked sink pad.
@@ -382,6 +405,17 @@ impl BuildCx {
     /// Number of a linked source pad.
     pub fn src(&self, name: &str) -> Option<PadId> {
         self.srcs.iter().find(|p| p.name == name).map(|p| p.id)
+    }
+
+    /// Runtime side: gives the source of an instance that for which the instance is.
+    pub fn with_seat(self, seat: Option<Seat>) -> Self {
+        Self { seat: Mutex::new(seat), ..self }
+    }
+
+    /// That for which this instance of a template is started, if it is one and this element its template source.
+    pub fn take_seat<T: 'static>(&self) -> Option<T> {
+        let seat = self.seat.lock().ok().and_then(|mut seat| seat.take())?;
+        seat.downcast().ok().map(|seat| *seat)
     }
 
     /// Leaves something for the application, which finds it by the element's name (`appsrc`, `appsink`).

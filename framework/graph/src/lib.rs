@@ -15,6 +15,7 @@
 //! | [`pipeline`], [`doc`] | the sections of a pipeline file; the syntax tree of both forms | `docs/spec/pipeline.md` |
 //! | `on_error` | what happens when an element fails | `docs/spec/pipeline.md` |
 //! | [`params`] | `${name}` in property values | `docs/spec/pipeline.md` |
+//! | [`template`] | one text for many pipelines | `docs/spec/pipeline.md` |
 //! | [`mod@check`] | the syntax tree against a registry | `docs/spec/pipeline.md` |
 //! | [`diagnostic`] | findings with stable codes, as text and JSON | |
 //! | [`convert`] | the syntax tree back to text | |
@@ -34,6 +35,7 @@ pub mod params;
 pub mod pipeline;
 pub mod schema;
 pub mod source;
+pub mod template;
 pub mod yaml;
 
 mod builder;
@@ -47,3 +49,4 @@ pub use builder::GraphBuilder;
 pub use graph::{Converters, Endpoint, Graph, Link, Node, Settings};
 pub use load::{LoadError, Loaded, load, load_launch, load_yaml, parse};
 pub use on_error::{GivenUp, OnError, RestartPolicy, RestartScope};
+pub use template::Template;

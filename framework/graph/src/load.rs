@@ -1,5 +1,6 @@
 //! From text to a checked graph in one call.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use millstream_core::Registry;
@@ -8,17 +9,20 @@ use crate::check::{CheckOptions, check};
 use crate::diagnostic::{Diagnostic, Diagnostics, RenderOptions, Severity, render_all};
 use crate::doc::{PipelineDoc, Syntax};
 use crate::graph::Graph;
-use crate::params::{self, ParamSources};
+use crate::params::{self, ParamSources, Scope, Values, gather};
 use crate::source::SourceText;
+use crate::template::{self, Filled, Found, Template};
 use crate::{launch, pipeline};
 
 /// A pipeline that can run.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The checked graph.
+    /// The checked graph; of a template, that of an instance with values that stand for any.
     pub graph: Graph,
     /// The syntax tree with params replaced.
     pub doc: PipelineDoc,
+    /// What the graph is an instance of, if the pipeline has a template source: this, and not the graph, is then run.
+    pub template: Option<Template>,
     /// What is probably not as meant, and what is good to know.
     pub warnings: Vec<Diagnostic>,
     /// The text.
@@ -71,15 +75,44 @@ pub fn load(
     options: &CheckOptions,
 ) -> Result<Loaded, Box<LoadError>> {
     let mut diagnostics = Diagnostics::default();
-    let doc = parse(&source, syntax, params, &mut diagnostics);
+    let raw = read(&source, syntax, &mut diagnostics);
+    let values = if is_readable(&raw, &diagnostics) { gather(&raw, params, &mut diagnostics) } else { Values::new() };
+    let found = template::find(&raw, &source, registry, &values, &mut diagnostics);
+    let mut doc = raw.clone();
+    let used = fill_in(&mut doc, &source, registry, &values, found.as_ref(), &mut diagnostics);
     let graph = check(&doc, registry, options, &mut diagnostics);
+    let template = found.zip(graph.as_ref()).map(|(found, graph)| {
+        found.template(Filled { doc: raw, source: &source, registry, values, used }, graph, &mut diagnostics)
+    });
     let diagnostics = diagnostics.into_sorted();
     match graph {
         Some(graph) if diagnostics.iter().all(|d| d.severity != Severity::Error) => {
-            Ok(Loaded { graph, doc, warnings: diagnostics, source })
+            Ok(Loaded { graph, doc, template, warnings: diagnostics, source })
         }
         _ => Err(Box::new(LoadError { diagnostics, source })),
     }
+}
+
+/// Replaces params, and the variables of a template by what stands for any value. Gives the names that were used.
+fn fill_in(
+    doc: &mut PipelineDoc,
+    source: &SourceText,
+    registry: &Registry,
+    values: &Values,
+    found: Option<&Found>,
+    diagnostics: &mut Diagnostics,
+) -> BTreeSet<String> {
+    if !is_readable(doc, diagnostics) {
+        return BTreeSet::new();
+    }
+    let Some(found) = found else {
+        let scope = Scope { elsewhere: &template::elsewhere(registry), ..Scope::PARAMS };
+        return params::replace(doc, source, values, &scope, diagnostics);
+    };
+    found.reserved(doc, diagnostics);
+    let value = |name: &str| Some(found.stand_in(name, 1));
+    let scope = Scope { variables: found.decl().variables, value: &value, elsewhere: &[] };
+    params::replace(doc, source, values, &scope, diagnostics)
 }
 
 /// Reads a pipeline and replaces its params, without a look at the elements.
@@ -89,15 +122,23 @@ pub fn parse(
     params: &ParamSources<'_>,
     diagnostics: &mut Diagnostics,
 ) -> PipelineDoc {
-    let mut doc = match syntax {
-        Syntax::Yaml => pipeline::parse(source, diagnostics),
-        Syntax::Launch => launch::parse(source, diagnostics),
-    };
-    // A file that is no YAML has no params to speak of.
-    if !(diagnostics.has_errors() && doc.elements.is_empty()) {
+    let mut doc = read(source, syntax, diagnostics);
+    if is_readable(&doc, diagnostics) {
         params::resolve(&mut doc, source, params, diagnostics);
     }
     doc
+}
+
+fn read(source: &SourceText, syntax: Syntax, diagnostics: &mut Diagnostics) -> PipelineDoc {
+    match syntax {
+        Syntax::Yaml => pipeline::parse(source, diagnostics),
+        Syntax::Launch => launch::parse(source, diagnostics),
+    }
+}
+
+/// A file that is no YAML has no params to speak of.
+fn is_readable(doc: &PipelineDoc, diagnostics: &Diagnostics) -> bool {
+    !(diagnostics.has_errors() && doc.elements.is_empty())
 }
 
 #[cfg(test)]

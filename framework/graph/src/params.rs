@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_core::settings::{Node, NodeKind, Span};
+use millstream_core::template::{TemplateDecl, Variable};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
 use crate::doc::{ElementDoc, PipelineDoc, is_name};
@@ -41,14 +42,48 @@ pub fn parse_set(argument: &str) -> Result<(String, String), Box<Diagnostic>> {
     }
 }
 
+/// Values of params by name; `None` where there is none, which was reported.
+pub(crate) type Values = BTreeMap<String, Option<String>>;
+
+/// What stands for something beside the params: the variables of a template's instances.
+pub(crate) struct Scope<'a> {
+    /// What instances are given; nothing where the pipeline is no template.
+    pub(crate) variables: &'a [Variable],
+    /// The value of one of them.
+    pub(crate) value: &'a dyn Fn(&str) -> Option<String>,
+    /// Elements that would make the pipeline a template, for the hint.
+    pub(crate) elsewhere: &'a [(&'static str, TemplateDecl)],
+}
+
+impl Scope<'_> {
+    /// Params only.
+    pub(crate) const PARAMS: Self = Self { variables: &[], value: &|_| None, elsewhere: &[] };
+}
+
 /// Gives every param its value and replaces `${name}` in all property values of `doc`.
 pub fn resolve(doc: &mut PipelineDoc, source: &SourceText, sources: &ParamSources<'_>, diagnostics: &mut Diagnostics) {
+    let values = gather(doc, sources, diagnostics);
+    replace(doc, source, &values, &Scope::PARAMS, diagnostics);
+}
+
+/// The value of every param.
+pub(crate) fn gather(doc: &PipelineDoc, sources: &ParamSources<'_>, diagnostics: &mut Diagnostics) -> Values {
     check_set(doc, sources, diagnostics);
+    if doc.unresolved { values(doc, sources, diagnostics) } else { Values::new() }
+}
+
+/// Replaces `${name}` in all property values of `doc`. Gives the names that were used.
+pub(crate) fn replace(
+    doc: &mut PipelineDoc,
+    source: &SourceText,
+    values: &Values,
+    scope: &Scope<'_>,
+    diagnostics: &mut Diagnostics,
+) -> BTreeSet<String> {
     if !doc.unresolved {
-        return;
+        return BTreeSet::new();
     }
-    let values = values(doc, sources, diagnostics);
-    let mut replacer = Replacer { source, values: &values, used: BTreeSet::new(), expanded: 0, diagnostics };
+    let mut replacer = Replacer { source, values, scope, used: BTreeSet::new(), expanded: 0, diagnostics };
     for element in &mut doc.elements {
         replacer.element(element);
     }
@@ -56,13 +91,14 @@ pub fn resolve(doc: &mut PipelineDoc, source: &SourceText, sources: &ParamSource
     doc.unresolved = false;
     // What could not be read may have used it.
     if diagnostics.has_errors() {
-        return;
+        return used;
     }
     for param in doc.params.iter().filter(|param| !used.contains(&param.name.value)) {
         let d = Diagnostic::warning(codes::PARAM_UNUSED, format!("param `{}` is not used", param.name.value));
         let hint = format!("write `${{{}}}` in a property value, or remove the param", param.name.value);
         diagnostics.push(d.at(param.name.span, "").hint(hint));
     }
+    used
 }
 
 fn check_set(doc: &PipelineDoc, sources: &ParamSources<'_>, diagnostics: &mut Diagnostics) {
@@ -84,12 +120,8 @@ fn check_set(doc: &PipelineDoc, sources: &ParamSources<'_>, diagnostics: &mut Di
 }
 
 /// The value of each param; `None` where there is none, which is reported.
-fn values(
-    doc: &PipelineDoc,
-    sources: &ParamSources<'_>,
-    diagnostics: &mut Diagnostics,
-) -> BTreeMap<String, Option<String>> {
-    let mut values = BTreeMap::new();
+fn values(doc: &PipelineDoc, sources: &ParamSources<'_>, diagnostics: &mut Diagnostics) -> Values {
+    let mut values = Values::new();
     for param in &doc.params {
         let name = &param.name.value;
         let set = sources.set.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value.clone());
@@ -109,7 +141,8 @@ fn values(
 
 struct Replacer<'a> {
     source: &'a SourceText,
-    values: &'a BTreeMap<String, Option<String>>,
+    values: &'a Values,
+    scope: &'a Scope<'a>,
     used: BTreeSet<String>,
     expanded: usize,
     diagnostics: &'a mut Diagnostics,
@@ -181,23 +214,19 @@ impl Replacer<'_> {
 
     /// The value of `${name}`.
     fn value(&mut self, reference: &str, span: Span) -> Result<String, Reported> {
-        let name = reference.strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
-        let Some(name) = name.filter(|name| is_name(name)) else {
-            let d = Diagnostic::error(codes::PARAM_SYNTAX, format!("`{reference}` is no reference to a param"));
-            let d = d.at(span, "").expected("`${name}`");
-            self.diagnostics.push(d.hint("write `$${` for a literal `${`"));
-            return Err(Reported);
+        let name = reference.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).unwrap_or_default();
+        let known = match self.values.get(name) {
+            Some(value) => Some(value.clone()),
+            None if self.scope.variables.iter().any(|variable| variable.covers(name)) => Some((self.scope.value)(name)),
+            None => None,
         };
-        let Some(value) = self.values.get(name) else {
-            let d = Diagnostic::error(codes::PARAM_UNKNOWN, format!("there is no param `{name}`")).at(span, "");
-            self.diagnostics.push(match self.values.is_empty() {
-                true => d.hint(format!("declare it: `params: {{ {name}: {{ default: … }} }}`")),
-                false => d.suggest(name, self.values.keys().map(String::as_str)),
-            });
+        let Some(value) = known else {
+            let unknown = self.unknown(name, reference).at(span, "");
+            self.diagnostics.push(unknown);
             return Err(Reported);
         };
         self.used.insert(name.to_owned());
-        let value = value.clone().ok_or(Reported)?;
+        let value = value.ok_or(Reported)?;
         self.expanded = self.expanded.saturating_add(value.len());
         if self.expanded > MAX_EXPANDED {
             let message = format!("the values of params fill more than {MAX_EXPANDED} bytes");
@@ -205,6 +234,26 @@ impl Replacer<'_> {
             return Err(Reported);
         }
         Ok(value)
+    }
+
+    /// What is wrong with a reference to nothing.
+    fn unknown(&self, name: &str, reference: &str) -> Diagnostic {
+        let covers = |decl: &TemplateDecl| decl.variables.iter().any(|variable| variable.covers(name));
+        if let Some((element, decl)) = self.scope.elsewhere.iter().find(|(_, decl)| covers(decl)) {
+            let message = format!("`{reference}` has no value, because this pipeline is no template");
+            let hint = format!("`{element}` with `{}` gives each instance its own; else declare a param", decl.when);
+            return Diagnostic::error(codes::NO_TEMPLATE, message).hint(hint);
+        }
+        if !is_name(name) {
+            let d = Diagnostic::error(codes::PARAM_SYNTAX, format!("`{reference}` is no reference to a param"));
+            return d.expected("`${name}`").hint("write `$${` for a literal `${`");
+        }
+        let d = Diagnostic::error(codes::PARAM_UNKNOWN, format!("there is no param `{name}`"));
+        if self.values.is_empty() && self.scope.variables.is_empty() {
+            return d.hint(format!("declare it: `params: {{ {name}: {{ default: … }} }}`"));
+        }
+        let variables = self.scope.variables.iter().map(|variable| variable.name).filter(|name| is_name(name));
+        d.suggest(name, self.values.keys().map(String::as_str).chain(variables))
     }
 }
 

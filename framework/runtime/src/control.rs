@@ -10,7 +10,7 @@ use millstream_core::{PadId, Request};
 use crate::chain::Chain;
 
 /// What a task should do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Order {
     /// Go on.
     Run,

@@ -14,6 +14,7 @@
 //! | `supervise`, `backoff` | builds anew what has failed, and how soon |
 //! | `joint` | one timeline for what is sent before and after |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
+//! | `instances` | the pipelines of a template, one for each who comes |
 //! | `clock`, `fs`, `net` | the outside: real, and simulated |
 
 mod backoff;
@@ -24,6 +25,7 @@ mod control;
 mod driver;
 mod failures;
 mod fs;
+mod instances;
 mod joint;
 mod link;
 mod net;
@@ -41,11 +43,13 @@ use std::sync::Arc;
 use millstream_core::net::Net;
 use millstream_core::trace::TraceSink;
 use millstream_core::{Env, Fs, Result};
-use millstream_graph::Graph;
+use millstream_graph::{Graph, Template};
 
 pub use bus::Bus;
+pub use instances::{InstanceEvent, InstanceEvents, InstanceMonitor, InstanceReport, Instances, InstancesStopper};
 pub use pipeline::{CANCEL_LIMIT, DRAIN_LIMIT, Monitor, Pipeline, Stopper, TeardownLimits};
 pub use stats::{DropCount, LinkReport};
+use tracing::Instrument;
 
 /// Clock, files and threads for any number of pipelines.
 pub struct Runtime {
@@ -100,8 +104,26 @@ impl Runtime {
 
     /// Builds the elements of a graph and starts them.
     pub fn start(&self, graph: &Graph) -> Result<Pipeline> {
-        let spawner = Spawner { handle: self.tokio.handle().clone(), simulated: self.simulated };
-        Pipeline::start(graph, self.env.clone(), spawner, self.limits)
+        Pipeline::start(graph, self.env.clone(), self.spawner(), self.limits, None)
+    }
+
+    /// Starts a template: from now on each who comes to its template source, such as a publisher of any stream, has an instance of it, named
+    /// for example `live-server/live/cam`. An instance that fails, or whose element panics, ends alone.
+    ///
+    /// # Errors
+    /// When the template source cannot wait for them, such as at an address that is taken.
+    pub fn serve(&self, template: &Template) -> Result<Instances> {
+        let stage = instances::Stage { env: self.env.clone(), spawner: self.spawner(), limits: self.limits };
+        instances::serve(template, stage)
+    }
+
+    /// A reading of every instance of every template that runs here.
+    pub fn instances(&self) -> Vec<InstanceReport> {
+        self.env.shared::<instances::Directory>().list()
+    }
+
+    fn spawner(&self) -> Spawner {
+        Spawner { handle: self.tokio.handle().clone(), simulated: self.simulated }
     }
 
     /// Runs a future of the application on this runtime.
@@ -140,6 +162,8 @@ impl Spawner {
     }
 
     fn spawn(&self, name: &str, thread: bool, body: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        // What is logged in it names the instance that it belongs to, if any.
+        let body = body.in_current_span();
         if self.simulated || !thread {
             self.handle.spawn(body);
             return Ok(());

@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use millstream_core::template::Seat;
 use millstream_core::{
     CapsSet, Direction, Env, Error, Message, MessageKind, PadId, Presence, Request, Result, Time, TimeDelta,
 };
 use millstream_graph::Graph;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::Spawner;
 use crate::bus::{Bus, BusSender, bus};
@@ -49,6 +50,8 @@ pub struct Pipeline {
     error: Option<Error>,
     failures: Arc<Failures>,
     limits: TeardownLimits,
+    /// Whoever waits for the end is to look whether it was asked for.
+    asked: Arc<Notify>,
 }
 
 /// How long a pipeline may take to end.
@@ -78,25 +81,36 @@ struct TaskHandle {
 #[derive(Clone)]
 pub struct Stopper {
     controls: Vec<(Arc<Control>, bool)>,
+    asked: Arc<Notify>,
 }
 
 impl Stopper {
     /// Ends every source, so that sinks finish their files; the pipeline ends by itself.
     pub fn stop(&self) {
         self.controls.iter().filter(|(_, is_source)| *is_source).for_each(|(c, _)| c.give(Order::Drain));
+        self.asked.notify_one();
     }
 
     /// Leaves everything at once.
     pub fn cancel(&self) {
         self.controls.iter().for_each(|(c, _)| c.give(Order::Cancel));
+        self.asked.notify_one();
     }
 }
 
 impl Pipeline {
-    pub(crate) fn start(graph: &Graph, env: Env, spawner: Spawner, limits: TeardownLimits) -> Result<Self> {
+    /// Starts a graph. With a seat it is an instance of a template, and the element of that name is given the seat.
+    pub(crate) fn start(
+        graph: &Graph,
+        env: Env,
+        spawner: Spawner,
+        limits: TeardownLimits,
+        seat: Option<(Arc<str>, Seat)>,
+    ) -> Result<Self> {
         let (bus_sender, bus) = bus();
         let failures = Arc::<Failures>::default();
-        let outside = Outside { env: &env, bus: &bus_sender, failures: &failures, spin: spawner.has_parallel_tasks() };
+        let spin = spawner.has_parallel_tasks();
+        let outside = Outside { env: &env, bus: &bus_sender, failures: &failures, spin, seat: seat.into() };
         let plan = plan(graph, &outside, None)?;
         let (end_sender, ends) = mpsc::unbounded_channel();
         let mut pipeline = Self {
@@ -116,6 +130,7 @@ impl Pipeline {
             error: None,
             failures,
             limits,
+            asked: Arc::default(),
         };
         pipeline.adopt(plan)?;
         Ok(pipeline)
@@ -185,7 +200,8 @@ impl Pipeline {
 
     /// Stops the pipeline from elsewhere.
     pub fn stopper(&self) -> Stopper {
-        Stopper { controls: self.tasks.iter().map(|t| (t.control.clone(), t.is_source)).collect() }
+        let controls = self.tasks.iter().map(|t| (t.control.clone(), t.is_source)).collect();
+        Stopper { controls, asked: self.asked.clone() }
     }
 
     /// Ends every source, so that sinks finish their files; then [`Pipeline::wait`].
@@ -214,8 +230,12 @@ impl Pipeline {
 
     /// What elements left out, by element and reason.
     pub fn drops(&self) -> BTreeMap<String, BTreeMap<&'static str, DropCount>> {
-        let read = self.drops.iter().map(|(name, drops)| (name.to_string(), drops.read()));
-        read.filter(|(_, reasons)| !reasons.is_empty()).collect()
+        read_drops(&self.drops)
+    }
+
+    /// Reads what elements left out from elsewhere.
+    pub(crate) fn drop_stats(&self) -> Vec<(Arc<str>, Arc<DropStats>)> {
+        self.drops.clone()
     }
 
     /// How often elements with `on-error: restart` were built anew, by name.
@@ -238,7 +258,8 @@ impl Pipeline {
         });
         let entry = entry.ok_or_else(|| Error::settings("the branch has no unlinked sink pad to be fed through"))?;
         let spin = self.spawner.has_parallel_tasks();
-        let outside = Outside { env: &self.env, bus: &self.bus_sender, failures: &self.failures, spin };
+        let outside =
+            Outside { env: &self.env, bus: &self.bus_sender, failures: &self.failures, spin, seat: None.into() };
         let mut plan = plan(branch, &outside, Some(entry))?;
         let sender = plan.entry.take().ok_or_else(|| Error::bug("a branch without an entry"))?;
         let to = format!("{}.sink", branch.nodes[entry].name);
@@ -320,15 +341,19 @@ impl Pipeline {
 
     /// The next task that ends; `None` when the deadline comes first or a stop has been asked for.
     async fn next_end(&mut self, deadline: Option<Time>) -> Option<(usize, Result<End>)> {
-        const POLL: TimeDelta = TimeDelta::from_millis(100);
-        let at = deadline.unwrap_or_else(|| self.env.clock.now() + POLL);
-        let mut timer = self.env.clock.sleep_until(at);
-        let mut end = pin!(self.ends.recv());
-        poll_fn(|cx| {
-            if let Poll::Ready(end) = end.as_mut().poll(cx) {
-                return Poll::Ready(end);
+        let clock = self.env.clock.clone();
+        let asked = self.asked.clone();
+        let look = async {
+            match deadline {
+                Some(at) => clock.sleep_until(at).await,
+                // No timer: there may be thousands of pipelines.
+                None => asked.notified().await,
             }
-            timer.as_mut().poll(cx).map(|()| None)
+        };
+        let (mut look, mut end) = (pin!(look), pin!(self.ends.recv()));
+        poll_fn(|cx| match end.as_mut().poll(cx) {
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => look.as_mut().poll(cx).map(|()| None),
         })
         .await
     }
@@ -344,6 +369,12 @@ impl Pipeline {
         let limit = self.limits.drain;
         Error::limit(format!("{} did not finish within {limit} of the end of input", names.join(", ")))
     }
+}
+
+/// What elements left out, by element and reason.
+pub(crate) fn read_drops(drops: &[(Arc<str>, Arc<DropStats>)]) -> BTreeMap<String, BTreeMap<&'static str, DropCount>> {
+    let read = drops.iter().map(|(name, drops)| (name.to_string(), drops.read()));
+    read.filter(|(_, reasons)| !reasons.is_empty()).collect()
 }
 
 impl TaskHandle {

@@ -8,6 +8,7 @@
 //! | `broken` | damaged input: no panic, no hang, bounded memory, nothing lost silently |
 //! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
+//! | `templates` | a pipeline for each published stream: isolation, limits, names that are tricks |
 //! | `interop` | foreign analysers and players are content with our output, and we with theirs |
 //! | `trace`, `rtmp_trace` | conversations are drawn as they were, without secrets; those of the standard with ffmpeg |
 //! | `discover_live` | `discover rtmp://…` says what a live stream carries, and what is wrong |

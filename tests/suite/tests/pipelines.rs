@@ -365,6 +365,80 @@ fn rtmp_pull_relay() {
     assert_eq!(counts(&out), FIXTURE);
 }
 
+/// Publishes the fixture with ffmpeg, at its own pace.
+fn ffmpeg_publishes(url: &str) -> std::process::Child {
+    std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-re", "-i"])
+        .arg(fixture("h264b_aac48s_10s.flv"))
+        .args(["-c", "copy", "-f", "flv", url])
+        .spawn()
+        .expect("ffmpeg runs: `cargo xtask setup` installs it")
+}
+
+/// Saves what a URL plays until it ends.
+fn ffmpeg_plays(url: &str, out: &Path) -> std::process::Child {
+    std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-i", url, "-c", "copy", "-f", "flv"])
+        .arg(out)
+        .spawn()
+        .expect("ffmpeg runs: `cargo xtask setup` installs it")
+}
+
+#[test]
+fn live_server_takes_two_streams_at_once_and_serves_each_as_rtmp_http_flv_and_hls() {
+    let dir = dir();
+    let (listen, http) = (free_address(), free_address());
+    let set = [
+        ("http", http.to_string()),
+        ("output", dir.path().display().to_string()),
+        ("window", "0s".into()),
+        ("grace", "1s".into()),
+    ];
+    let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = listening("live-server", listen, &set);
+    let names = ["north", "south"];
+    let publishers = names.map(|name| ffmpeg_publishes(&format!("rtmp://{listen}/live/{name}")));
+    // Players of HTTP come to what is there.
+    for name in names {
+        let playlist = dir.path().join(format!("live/{name}/index.m3u8"));
+        while !playlist.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+    let saved = |name: &str, how: &str| dir.path().join(format!("{name}-{how}.flv"));
+    let players: Vec<_> = names
+        .iter()
+        .flat_map(|name| {
+            [
+                ffmpeg_plays(&format!("rtmp://{listen}/live/{name}"), &saved(name, "rtmp")),
+                ffmpeg_plays(&format!("http://{http}/live/{name}.flv"), &saved(name, "http")),
+            ]
+        })
+        .collect();
+    for mut child in publishers.into_iter().chain(players) {
+        assert!(child.wait().expect("a child").success());
+    }
+    for name in names {
+        let hls = dir.path().join("live").join(name);
+        // The last player has ended with the instance, and the playlist with it.
+        let (segments, text) = playlist(&hls);
+        assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+        assert_eq!(pictures(&hls, &segments), FIXTURE.0, "{name}");
+        for how in ["rtmp", "http"] {
+            let (pictures, sounds, keys) = counts(&saved(name, how));
+            // They joined at the second key frame or later, with the group of pictures before them.
+            assert!(pictures > 60 && pictures < FIXTURE.0 && sounds > 60 && keys > 1, "{name} {how}: {pictures}");
+        }
+    }
+    interrupt(server);
+}
+
+/// Ends a server as Ctrl-C does.
+fn interrupt(mut running: std::process::Child) {
+    millstream_tests::signal(&running, "INT");
+    assert_eq!(running.wait().expect("a child").code(), Some(130));
+}
+
 #[test]
 fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
     let tests = include_str!("pipelines.rs");

@@ -46,6 +46,11 @@ impl Guest {
         });
     }
 
+    /// The query of a name, and behind it that of the application.
+    pub(super) fn query(&self, of_name: &Secret) -> Secret {
+        joined(of_name, &self.app_query)
+    }
+
     /// Asks whether it may. To be polled where the client is served.
     pub(super) fn ask(
         &self,
@@ -61,7 +66,7 @@ impl Guest {
             client: self.id,
             app: name.app().to_owned(),
             stream: name.stream().to_owned(),
-            query: joined(query, &self.app_query),
+            query: self.query(query),
             hello: self.hello.clone(),
         };
         let env = env.clone();

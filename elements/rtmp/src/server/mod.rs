@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mounts` | streams by name: who takes one in, who hands it out |
 //! | `recordings` | where recordings are, by application |
+//! | `templates` | who takes in what nothing takes in by name |
 //! | `feed` | what players of a stream share: messages that were chunked once |
 //! | `admission` | whether a client may publish or play |
 //! | `connection` | one client: its session, its socket, what its message streams publish and play |
@@ -18,6 +19,7 @@ pub(crate) mod feed;
 pub(crate) mod mounts;
 pub(crate) mod recordings;
 pub(crate) mod tags;
+pub(crate) mod templates;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

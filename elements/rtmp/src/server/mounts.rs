@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use millstream_core::env::BoxFuture;
 use millstream_core::{Error, Result};
 use millstream_server::access::Access;
 use tokio::sync::{mpsc, watch};
 
 use super::feed::{Content, Feed};
+use super::templates::Templates;
+use crate::Secret;
+use crate::command::code;
 
 /// Messages that wait between a connection and the element that takes them in. A connection whose element is behind is not read.
 const MAX_WAITING: usize = 64;
@@ -37,9 +41,16 @@ impl StreamName {
     }
 }
 
+/// Characters of a name that are shown: clients may send any number.
+const MAX_SHOWN: usize = 256;
+
 impl std::fmt::Display for StreamName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.app, self.stream)
+        let shown = self.app.chars().chain(['/']).chain(self.stream.chars()).take(MAX_SHOWN);
+        // A line end in a name must not begin a line of the log.
+        shown
+            .into_iter()
+            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") })
     }
 }
 
@@ -68,6 +79,34 @@ pub(crate) enum Refusal {
     Unknown,
     /// It has a publisher.
     Taken,
+    /// A template takes in any name but such.
+    Name,
+    /// Its template has as many instances as it may.
+    Full,
+    /// Its template uses a query parameter that is not there.
+    Query,
+    /// The value of such a one cannot be part of a path.
+    QueryValue,
+    /// Its template cannot be filled in with these values.
+    Values,
+}
+
+impl Refusal {
+    /// What the client is told.
+    pub(crate) fn status(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unknown => (code::PUBLISH_DENIED, "Nothing takes this stream in."),
+            Self::Taken => (code::PUBLISH_BAD_NAME, "The stream has a publisher."),
+            Self::Name => (
+                code::PUBLISH_BAD_NAME,
+                "A stream cannot have this name here: one word, without / \\ % ? # and dots ahead.",
+            ),
+            Self::Full => (code::PUBLISH_DENIED, "The server has as many streams as it takes."),
+            Self::Query => (code::PUBLISH_DENIED, "The server needs a query parameter behind the name."),
+            Self::QueryValue => (code::PUBLISH_DENIED, "A query parameter has a value that the server cannot use."),
+            Self::Values => (code::PUBLISH_BAD_NAME, "The server cannot use this name."),
+        }
+    }
 }
 
 /// The streams of a server.
@@ -76,6 +115,8 @@ pub(crate) struct Mounts {
     streams: Mutex<HashMap<StreamName, Mount>>,
     /// Players that wait for a feed.
     waiting: Mutex<Vec<Waker>>,
+    /// Who takes in what nothing takes in by name.
+    pub(super) templates: Templates,
 }
 
 #[derive(Debug, Default)]
@@ -152,7 +193,10 @@ impl Mounts {
     /// Who says whether a client may publish a stream; nobody where everybody may.
     pub(crate) fn door(&self, name: &StreamName) -> std::result::Result<Option<Arc<Access>>, Refusal> {
         let streams = self.lock();
-        let intake = streams.get(name).and_then(|mount| mount.intake.as_ref()).ok_or(Refusal::Unknown)?;
+        let Some(intake) = streams.get(name).and_then(|mount| mount.intake.as_ref()) else {
+            drop(streams);
+            return self.templates.door(name);
+        };
         // Who may not publish anyway need not learn whether somebody else does.
         match intake.access.as_ref() {
             None if !intake.is_free() => Err(Refusal::Taken),
@@ -160,8 +204,24 @@ impl Mounts {
         }
     }
 
-    /// A client publishes.
-    pub(crate) fn publish(self: &Arc<Self>, name: &StreamName) -> std::result::Result<Publication, Refusal> {
+    /// A client publishes: what an element takes in by name, else what a template takes in. `query` is that of name and application.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        name: &StreamName,
+        query: &Secret,
+    ) -> std::result::Result<Publication, Refusal> {
+        match self.publish_known(name) {
+            Err(Refusal::Unknown) => {}
+            known => return known,
+        }
+        let fitting = self.templates.fit(name, query)?;
+        // Another may have come with the same name meanwhile.
+        let Ok(seat) = self.take_in(name, fitting.second(), fitting.access()) else { return self.publish_known(name) };
+        let publication = self.publish_known(name)?;
+        if fitting.arrive(name, Box::new(seat)) { Ok(publication) } else { Err(Refusal::Unknown) }
+    }
+
+    fn publish_known(self: &Arc<Self>, name: &StreamName) -> std::result::Result<Publication, Refusal> {
         let mut streams = self.lock();
         let intake = streams.get_mut(name).and_then(|mount| mount.intake.as_mut()).ok_or(Refusal::Unknown)?;
         if !intake.is_free() {
@@ -171,7 +231,8 @@ impl Mounts {
         let (alive, taken_over) = watch::channel(());
         intake.publisher = Some((intake.publishers, alive));
         let (id, items) = (intake.publishers, intake.items.clone());
-        Ok(Publication { mounts: self.clone(), name: name.clone(), id, items, taken_over, end: None })
+        let over = Box::pin(over(items.clone(), taken_over.clone()));
+        Ok(Publication { mounts: self.clone(), name: name.clone(), id, items, taken_over, end: None, over })
     }
 
     /// The feed of a stream, as soon as there is one.
@@ -216,11 +277,31 @@ impl IntakeLease {
         // The sender is in the mount that this lease keeps, so the channel does not close.
         self.received.recv().await.unwrap_or(Ingest::End)
     }
+
+    /// The name of the stream.
+    pub(crate) fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    /// Takes in nothing more, unless a publisher is there. From then on the name is free.
+    pub(crate) fn retire(&self) -> bool {
+        let mut retired = false;
+        self.mounts.change(&self.name, |mount| {
+            retired = mount.intake.as_ref().is_none_or(|intake| intake.publisher.is_none());
+            if retired {
+                mount.intake = None;
+            }
+        });
+        retired
+    }
 }
 
 impl Drop for IntakeLease {
     fn drop(&mut self) {
-        self.mounts.change(&self.name, |mount| mount.intake = None);
+        self.received.close();
+        // After it retired there may be another.
+        let is_own = |intake: &mut Intake| intake.items.is_closed();
+        self.mounts.change(&self.name, |mount| drop(mount.intake.take_if(is_own)));
     }
 }
 
@@ -239,8 +320,16 @@ impl Drop for FeedLease {
     }
 }
 
+/// Until another has taken over, or the element is gone.
+async fn over(items: mpsc::Sender<Ingest>, mut taken_over: watch::Receiver<()>) {
+    tokio::select! {
+        () = items.closed() => {}
+        // Nothing is ever sent: this is an error, when the sender goes.
+        _ = taken_over.changed() => {}
+    }
+}
+
 /// A client publishes, as long as this lives.
-#[derive(Debug)]
 pub(crate) struct Publication {
     mounts: Arc<Mounts>,
     name: StreamName,
@@ -249,6 +338,7 @@ pub(crate) struct Publication {
     taken_over: watch::Receiver<()>,
     /// A place for the end, which must not get lost when the element is behind.
     end: Option<mpsc::OwnedPermit<Ingest>>,
+    over: BoxFuture<'static, ()>,
 }
 
 impl Publication {
@@ -271,6 +361,11 @@ impl Publication {
         }
     }
 
+    /// Ready when it is over. Not to be asked again then.
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.over.as_mut().poll(cx)
+    }
+
     /// Whether another has taken over, or the element is gone.
     pub(crate) fn is_over(&self) -> bool {
         self.items.is_closed() || self.taken_over.has_changed().is_err()
@@ -282,6 +377,7 @@ impl Drop for Publication {
         let mut last = false;
         self.mounts.change(&self.name, |mount| {
             if let Some(intake) = &mut mount.intake
+                && intake.items.same_channel(&self.items)
                 && intake.publisher.as_ref().is_some_and(|(id, _)| *id == self.id)
             {
                 intake.publisher = None;
@@ -304,6 +400,10 @@ mod tests {
         StreamName::new("live/", "cam?key=secret")
     }
 
+    fn publish(mounts: &Arc<Mounts>) -> std::result::Result<Publication, Refusal> {
+        mounts.publish(&name(), &Secret::default())
+    }
+
     #[test]
     fn names_leave_out_queries_and_slashes() {
         assert_eq!(name().to_string(), "live/cam");
@@ -315,12 +415,12 @@ mod tests {
         let mounts = Arc::<Mounts>::default();
         let intake = mounts.take_in(&name(), Second::Refused, None).unwrap();
         assert!(mounts.take_in(&name(), Second::Refused, None).is_err());
-        let first = mounts.publish(&name()).unwrap();
-        assert_eq!(mounts.publish(&name()).err(), Some(Refusal::Taken));
+        let first = publish(&mounts).unwrap();
+        assert_eq!(publish(&mounts).err(), Some(Refusal::Taken));
         drop(first);
-        assert!(mounts.publish(&name()).is_ok());
+        assert!(publish(&mounts).is_ok());
         drop(intake);
-        assert_eq!(mounts.publish(&name()).err(), Some(Refusal::Unknown));
+        assert_eq!(publish(&mounts).err(), Some(Refusal::Unknown));
         assert!(mounts.lock().is_empty());
     }
 
@@ -328,9 +428,9 @@ mod tests {
     fn a_second_publisher_takes_over_where_it_may() {
         let mounts = Arc::<Mounts>::default();
         let mut intake = mounts.take_in(&name(), Second::TakesOver, None).unwrap();
-        let mut first = mounts.publish(&name()).unwrap();
+        let mut first = publish(&mounts).unwrap();
         assert!(!first.is_over() && block_on(first.begin()));
-        let mut second = mounts.publish(&name()).unwrap();
+        let mut second = publish(&mounts).unwrap();
         assert!(first.is_over() && !block_on(first.send(Ingest::Begin)));
         drop(first);
         assert!(block_on(second.begin()), "the first one's end is not the second one's");

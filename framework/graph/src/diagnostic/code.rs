@@ -89,6 +89,17 @@ code_table! {
         "The section `params` declares it, but no property value has it. Setting it would change nothing."
     SET_SYNTAX "MS0207" "--set is malformed"
         "Params are set as `--set name=value`, each with a `--set` of its own, each once."
+    NO_TEMPLATE "MS0208" "The pipeline is no template"
+        "Some `${…}` are given to the instances of a template: `${app}`, `${stream}` and `${query.NAME}` where an `rtmpserversrc` has \
+         `stream: \"*\"`. In a pipeline that runs once they have no value."
+    TEMPLATE_TWICE "MS0209" "The pipeline is a template twice"
+        "An instance of a template is started for one who comes, so only one element of a pipeline can be what they come to. Put the \
+         other into a pipeline of its own; both may share a listener."
+    PARAM_RESERVED "MS0210" "The param has the name of a variable"
+        "Each instance of this template is given a variable of this name, so `${name}` could mean either. Rename the param."
+    SHARED_BY_INSTANCES "MS0211" "All instances would write to the same place"
+        "The pipeline is a template, whose instances run beside each other. What each of them writes needs a variable such as \
+         `${stream}` in its name."
 
     LINE_SYNTAX "MS0301" "The line cannot be read"
         "A line is elements joined by `!`: `filesrc location=a.flv ! flvdemux name=d d.video ! h264parse ! fakesink`. An \

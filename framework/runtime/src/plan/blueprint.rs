@@ -153,7 +153,7 @@ impl Blueprint {
         let mut elements: Vec<Option<Element>> = self.graph.nodes.iter().map(|_| None).collect();
         let mut unheard = HashMap::new();
         for &node in &self.domains[domain].nodes {
-            let fed = Fed { entry: self.entry == Some(node), live: self.live[node] };
+            let fed = Fed { entry: self.entry == Some(node), live: self.live[node], seat: None };
             elements[node] = Some(build(&self.graph, node, &self.env, fed, &mut unheard)?);
         }
         let tasks = self.tasks_of(domain);

@@ -8,10 +8,12 @@ mod blueprint;
 mod domain;
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_core::registry::LinkedPad;
+use millstream_core::template::Seat;
 use millstream_core::{Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Result, TimeDelta};
 use millstream_graph::{Graph, Link};
 
@@ -91,6 +93,14 @@ pub(crate) struct Outside<'a> {
     pub(crate) failures: &'a Arc<Failures>,
     /// Waiting tasks may look a little before they sleep.
     pub(crate) spin: bool,
+    /// For whom the graph is started, and the element that is given it: an instance of a template.
+    pub(crate) seat: RefCell<Option<(Arc<str>, Seat)>>,
+}
+
+impl Outside<'_> {
+    fn seat(&self, element: &str) -> Option<Seat> {
+        self.seat.borrow_mut().take_if(|(name, _)| &**name == element).map(|(_, seat)| seat)
+    }
 }
 
 /// Plans a graph. `entry` is the element whose only sink pad is fed from outside, when the graph is a branch.
@@ -99,7 +109,7 @@ pub(crate) fn plan(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>) -
     let sinks = (0..graph.nodes.len()).filter(|n| graph.links_out_of(*n).next().is_none()).count();
     let latency = latency(graph, &order);
     let live = live(graph, &order);
-    let elements = build_all(graph, outside.env, entry, &live)?;
+    let elements = build_all(graph, outside, entry, &live)?;
     let blueprint = Arc::new(Blueprint::draw(graph, outside, entry, live, &order, &elements.built));
     let assembled = blueprint.assemble(elements.built, &(0..blueprint.tasks()).collect::<Vec<_>>())?;
     outside.failures.add_sinks(sinks);
@@ -121,11 +131,12 @@ struct Elements {
     handles: Handles,
 }
 
-fn build_all(graph: &Graph, env: &Env, entry: Option<usize>, live: &[bool]) -> Result<Elements> {
+fn build_all(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>, live: &[bool]) -> Result<Elements> {
     let mut handles = HashMap::new();
     let mut built = Vec::with_capacity(graph.nodes.len());
     for (node, live) in live.iter().enumerate() {
-        built.push(Some(build(graph, node, env, Fed { entry: entry == Some(node), live: *live }, &mut handles)?));
+        let fed = Fed { entry: entry == Some(node), live: *live, seat: outside.seat(&graph.nodes[node].name) };
+        built.push(Some(build(graph, node, outside.env, fed, &mut handles)?));
     }
     Ok(Elements { built, handles })
 }
@@ -136,6 +147,8 @@ struct Fed {
     entry: bool,
     /// From a live source.
     live: bool,
+    /// From one who has come already.
+    seat: Option<Seat>,
 }
 
 fn build(graph: &Graph, node: usize, env: &Env, fed: Fed, handles: &mut Handles) -> Result<Element> {
@@ -152,7 +165,7 @@ fn build(graph: &Graph, node: usize, env: &Env, fed: Fed, handles: &mut Handles)
         sinks.push(pad(sinks.len(), name, None));
     }
     let srcs = graph.links_out_of(node).enumerate().map(|(i, l)| pad(i, &l.from.pad, Some(l))).collect();
-    let mut cx = BuildCx::new(&spec.name, env.clone(), sinks, srcs);
+    let mut cx = BuildCx::new(&spec.name, env.clone(), sinks, srcs).with_seat(fed.seat);
     cx.live = fed.live;
     let settings = spec.settings.make().map_err(|e| e.in_element(&cx.name))?;
     let element = spec.factory.build(settings, &cx)?;

@@ -4,7 +4,7 @@
 const MAX_PAIRS: usize = 64;
 
 /// The pairs of a query, decoded. What is not UTF-8 has the replacement character.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).take(MAX_PAIRS).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))

@@ -16,6 +16,7 @@ mod form;
 mod keys;
 
 pub use callback::CallbackFormat;
+pub use form::pairs;
 pub use keys::{EmptyKey, Keys};
 
 use std::net::SocketAddr;
@@ -82,11 +83,7 @@ impl Visit {
     }
 
     fn keys(&self) -> Vec<Secret> {
-        form::pairs(self.query.reveal())
-            .filter(|(name, _)| name == KEY)
-            .map(|(_, key)| key.into())
-            .take(MAX_GIVEN)
-            .collect()
+        pairs(self.query.reveal()).filter(|(name, _)| name == KEY).map(|(_, key)| key.into()).take(MAX_GIVEN).collect()
     }
 }
 

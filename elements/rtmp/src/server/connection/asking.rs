@@ -13,6 +13,8 @@ use crate::server::mounts::{Refusal, StreamName};
 pub(super) struct Asking {
     stream: u32,
     name: StreamName,
+    /// Of the name and the application.
+    query: Secret,
     pub(super) verdict: BoxFuture<'static, Verdict>,
 }
 
@@ -20,12 +22,13 @@ impl Connection {
     /// The client wants to publish.
     pub(super) async fn ask_to_publish(&mut self, stream: u32, asked: Secret) {
         let name = StreamName::new(&self.app.0, asked.reveal());
+        let query = self.guest.query(&query_of(&asked));
         match self.site.mounts.door(&name) {
             Err(refusal) => self.refuse_publisher(stream, &name, refusal),
-            Ok(None) => self.publish(stream, &name, None).await,
+            Ok(None) => self.publish(stream, &name, &query, None).await,
             Ok(Some(access)) => {
                 let verdict = self.guest.ask(&self.env, access, Purpose::Publish, &name, &query_of(&asked));
-                self.asking = Some(Box::new(Asking { stream, name, verdict }));
+                self.asking = Some(Box::new(Asking { stream, name, query, verdict }));
             }
         }
     }
@@ -42,9 +45,9 @@ impl Connection {
         let Some(asking) = self.asking.take() else { return };
         // What it sent meanwhile was not read.
         self.heard = self.env.clock.now();
-        let Asking { stream, name, .. } = *asking;
+        let Asking { stream, name, query, .. } = *asking;
         match verdict {
-            Ok(admitted) => self.publish(stream, &name, admitted).await,
+            Ok(admitted) => self.publish(stream, &name, &query, admitted).await,
             Err(denied) => {
                 self.warn_of(&name, "publish", denied);
                 self.session.refuse_publish(stream, code::PUBLISH_DENIED, &denied.to_string());
@@ -53,18 +56,15 @@ impl Connection {
     }
 
     /// The client may publish, if the stream is free.
-    async fn publish(&mut self, stream: u32, name: &StreamName, admitted: Option<Admitted>) {
-        match self.site.mounts.publish(name) {
+    async fn publish(&mut self, stream: u32, name: &StreamName, query: &Secret, admitted: Option<Admitted>) {
+        match self.site.mounts.publish(name, query) {
             Ok(publication) => self.publishes(stream, name, publication, admitted).await,
             Err(refusal) => self.refuse_publisher(stream, name, refusal),
         }
     }
 
     fn refuse_publisher(&mut self, stream: u32, name: &StreamName, refusal: Refusal) {
-        let (code, reason) = match refusal {
-            Refusal::Taken => (code::PUBLISH_BAD_NAME, "The stream has a publisher."),
-            Refusal::Unknown => (code::PUBLISH_DENIED, "Nothing takes this stream in."),
-        };
+        let (code, reason) = refusal.status();
         tracing::info!(peer = %self.socket.peer(), stream = %name, "refused: {reason}");
         self.session.refuse_publish(stream, code, reason);
     }

@@ -123,6 +123,8 @@ enum Turn {
     Answered(Verdict),
     Measured(Request, f64),
     Timer,
+    /// Another publishes what this client did, or nothing takes it in any more.
+    Lost,
 }
 
 impl Connection {
@@ -187,7 +189,7 @@ impl Connection {
                     self.heard = self.env.clock.now();
                     self.session.receive(bytes, self.heard)?;
                 }
-                Turn::Sent => {}
+                Turn::Sent | Turn::Lost => {}
                 Turn::Plays(at, progress) => self.play_on(at, progress),
                 Turn::Answered(verdict) => self.answered(verdict).await,
                 Turn::Measured(request, seconds) => self.session.answer_stream_length(request, seconds),
@@ -222,6 +224,9 @@ impl Connection {
             && let Poll::Ready(received) = self.socket.poll_receive(cx, self.block())
         {
             return Poll::Ready(received.map(Turn::Received).map_err(End::Io));
+        }
+        if self.poll_lost(cx) {
+            return Poll::Ready(Ok(Turn::Lost));
         }
         self.socket.poll_timer(cx, self.deadline()).map(|()| Ok(Turn::Timer))
     }

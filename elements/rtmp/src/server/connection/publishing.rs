@@ -1,5 +1,7 @@
 //! A message stream that publishes.
 
+use std::task::Context;
+
 use millstream_server::access::Admitted;
 
 use super::{Connection, Role};
@@ -35,6 +37,14 @@ impl Connection {
         if let Some(Role::Publishes(publisher)) = own.map(|own| &mut own.role) {
             publisher.publication.send(Ingest::Content(content)).await;
         }
+    }
+
+    /// Whether a publication is lost. Else wakes the caller when one is, as publishers may be silent.
+    pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> bool {
+        self.streams.iter_mut().any(|stream| match &mut stream.role {
+            Role::Publishes(publisher) => publisher.publication.poll_over(cx).is_ready(),
+            Role::Plays(_) => false,
+        })
     }
 
     /// Ends publications that another took over, or that nothing takes in any more.
