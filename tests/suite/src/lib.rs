@@ -13,6 +13,8 @@
 //! | `trace`, `rtmp_trace` | conversations are drawn as they were, without secrets; those of the standard with ffmpeg |
 //! | `discover_live` | `discover rtmp://…` says what a live stream carries, and what is wrong |
 //! | `browser` | our HLS plays in Chromium with hls.js |
+//! | `rtmp_enhanced` | Enhanced RTMP with ffmpeg 9 in every direction |
+//! | `rtmp_broken` | what is made to break a server disturbs no stream |
 //! | `rtmp_servers` | nginx-rtmp and node-media-server pass on all that we publish |
 //! | `all_peers` | OBS publishes to us, VLC plays from us; only with `cargo xtask test --all-peers` |
 //!
