@@ -24,6 +24,8 @@ pub(crate) const NAMES: [&str; 6] =
 const OURS: Kind = Kind::Ours("");
 /// Sound goes at once.
 const NOT_HELD: Kind = Kind::Ours("audio-hold=0s");
+/// As much is gathered for each write as SRS gathers.
+const GATHERED: Kind = Kind::Ours("batch-window=350ms");
 /// Nothing is kept for who joins.
 const NO_CACHE: Kind = Kind::Ours("gop-cache=false");
 

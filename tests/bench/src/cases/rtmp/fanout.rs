@@ -1,6 +1,6 @@
 //! A thousand players of one stream: time of the server, latency, memory.
 
-use super::{KIB, NOT_HELD, OURS, Stage, alone, compare};
+use super::{GATHERED, KIB, NOT_HELD, OURS, Stage, alone, compare};
 use crate::load::{Load, Report};
 use crate::report::{Bar, Figure};
 use crate::server::Kind;
@@ -19,24 +19,24 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<Vec<Figure>> {
     let players = stage.pick(1000, 100);
     let load = Load { players, ..stage.load(stage.clip()?) };
     let peers = Kind::peers();
-    let kinds: Vec<Kind> = [OURS, NOT_HELD].into_iter().chain(peers.iter().copied()).collect();
+    let kinds: Vec<Kind> = [OURS, NOT_HELD, GATHERED].into_iter().chain(peers.iter().copied()).collect();
     let reports = stage.alternate(BENCH, stage.pick(5, 1), &kinds, &load)?;
-    let [held, at_once, others @ ..] = &reports[..] else { return Ok(Vec::new()) };
+    let [held, at_once, gathered, others @ ..] = &reports[..] else { return Ok(Vec::new()) };
     let mut figures = Vec::new();
     for (peer, theirs) in peers.into_iter().zip(others) {
-        for (name, ours, bars) in [("held", held, HELD), ("at once", at_once, AT_ONCE)] {
-            // The bars are about nginx.
-            let bar = |bar| Some(bar).filter(|_| peer == Kind::Nginx);
+        let nginx = |bar| Some(bar).filter(|_| peer == Kind::Nginx);
+        let srs = Some(Bar::RatioAtMost(1.0)).filter(|_| peer == Kind::SrsMerging);
+        for (name, ours, cpu, late) in [
+            ("sound held", held, nginx(Bar::RatioAtMost(HELD.0)), nginx(Bar::AtMost(HELD.1))),
+            ("sound at once", at_once, nginx(Bar::RatioAtMost(AT_ONCE.0)), nginx(Bar::AtMost(AT_ONCE.1))),
+            ("350 ms gathered", gathered, srs, None),
+        ] {
             let pair = (peer, &theirs[..]);
-            let title = |what: &str| format!("{players} players, sound {name}: {what}");
+            let title = |what: &str| format!("{players} players, {name}: {what}");
             figures.extend([
-                compare((BENCH, &title("CPU"), "%"), ours, pair, bar(Bar::RatioAtMost(bars.0)), |report| {
-                    report.server_cpu
-                }),
+                compare((BENCH, &title("CPU"), "%"), ours, pair, cpu, |report| report.server_cpu),
                 compare((BENCH, &title("p50"), "ms"), ours, pair, None, |report| report.latency.p50),
-                compare((BENCH, &title("p99"), "ms"), ours, pair, bar(Bar::AtMost(bars.1)), |report| {
-                    report.latency.p99
-                }),
+                compare((BENCH, &title("p99"), "ms"), ours, pair, late, |report| report.latency.p99),
             ]);
         }
         let memory = (BENCH, "memory a player", "KiB");
