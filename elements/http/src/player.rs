@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use millstream_core::Env;
-use millstream_flv::live::{Class, Cursor, Feed, FeedEntry, classify};
+use millstream_flv::live::{CLEARED_METADATA, Class, Cursor, Feed, FeedEntry, classify};
 use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
 use millstream_server::access::{Access, Admitted, Purpose, Visit};
 use millstream_server::http::{Answer, Ask, Body, Connection, Live, Route, Slices, text};
@@ -55,6 +55,14 @@ impl FeedEntry for Entry {
 
     fn size(&self) -> usize {
         self.tag.body.len()
+    }
+
+    fn clears(&self) -> bool {
+        self.tag.body == CLEARED_METADATA
+    }
+
+    fn at(&self, timestamp: u32) -> Self {
+        Self::new(Tag { timestamp, ..self.tag.clone() })
     }
 }
 

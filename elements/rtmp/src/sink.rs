@@ -176,16 +176,22 @@ impl Intake {
                     None => break,
                 },
             }
-            let missed = self.feed.take_dropped();
-            if missed > 0 {
-                self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("server too slow or away", 0, None)));
-            }
+            self.count_missed();
         }
         self.feed.end();
         while let Some(notice) = self.heard.recv().await {
             self.tell(notice);
         }
+        // What was still to be sent when the stream ended.
+        self.count_missed();
         Ok(())
+    }
+
+    fn count_missed(&mut self) {
+        let missed = self.feed.take_dropped();
+        if missed > 0 {
+            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("server too slow or away", 0, None)));
+        }
     }
 
     fn tell(&mut self, notice: Notice) {

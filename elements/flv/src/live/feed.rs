@@ -46,6 +46,11 @@ pub trait FeedEntry: Send + Sync {
     fn timestamp(&self) -> u32;
     /// Bytes of its body.
     fn size(&self) -> usize;
+    /// Whether it is a header that takes the one before out of force, and is none itself: see [`CLEARED_METADATA`](super::CLEARED_METADATA).
+    fn clears(&self) -> bool;
+    /// The same at another time: headers that are older than what a player begins with.
+    #[must_use]
+    fn at(&self, timestamp: u32) -> Self;
 }
 
 /// A stream that players follow.
@@ -219,7 +224,9 @@ impl<E: FeedEntry> Ring<E> {
         match entry.class() {
             Class::Head(name) => {
                 self.heads.retain(|head| head.class() != Class::Head(name));
-                self.heads.push(entry.clone());
+                if !entry.clears() {
+                    self.heads.push(entry.clone());
+                }
             }
             Class::Key if entry.kind() == TagKind::Video => self.gop = Some(self.end()),
             Class::Key | Class::Frame => {}
@@ -271,8 +278,10 @@ pub struct Cursor<E> {
 
 impl<E: FeedEntry> Cursor<E> {
     /// Takes what there is, up to some `budget` of bytes. False at the end of the stream.
+    ///
+    /// Headers to begin with come with the first frame, and at its time, so that a player's timeline begins with that frame.
     pub fn poll_take(&mut self, cx: &mut Context<'_>, budget: usize, into: &mut Vec<Arc<E>>) -> Poll<bool> {
-        into.append(&mut self.heads);
+        let start = into.len();
         let mut ring = self.feed.lock();
         let Some(Some(player)) = ring.players.get(self.slot) else { return Poll::Ready(false) };
         let mut at = player.at;
@@ -299,6 +308,15 @@ impl<E: FeedEntry> Cursor<E> {
         let (ended, caught_up) = (ring.ended, at == ring.end());
         let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
         player.at = at;
+        if !self.heads.is_empty() && (into.len() > start || (ended && caught_up)) {
+            let is_frame = |entry: &&Arc<E>| !matches!(entry.class(), Class::Head(_));
+            let begins = into.iter().skip(start).find(is_frame).map(|entry| entry.timestamp());
+            let in_time = |head: Arc<E>| match begins {
+                Some(time) if time != head.timestamp() => Arc::new(head.at(time)),
+                _ => head,
+            };
+            into.splice(start..start, self.heads.drain(..).map(in_time));
+        }
         if !into.is_empty() {
             // Only for who waits for room: with a thousand players, each of their turns would look at all of them.
             if std::mem::take(&mut ring.room_wanted) {
@@ -349,7 +367,7 @@ mod tests {
 
     const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true };
 
-    /// A tag of 100 bytes.
+    /// A tag of 100 bytes. Metadata at 404 is none.
     struct Entry(TagKind, Class, u32);
 
     impl FeedEntry for Entry {
@@ -367,6 +385,14 @@ mod tests {
 
         fn size(&self) -> usize {
             100
+        }
+
+        fn clears(&self) -> bool {
+            self.2 == 404
+        }
+
+        fn at(&self, timestamp: u32) -> Self {
+            Self(self.0, self.1, timestamp)
         }
     }
 
@@ -399,12 +425,40 @@ mod tests {
             feed.push(content, false);
         }
         let mut cursor = feed.join();
-        assert_eq!(take(&mut cursor), [0, 30, 35, 40]);
+        assert_eq!(take(&mut cursor), [30, 30, 35, 40], "the header has the time of what it is for");
         feed.push(inter(50), false);
         assert_eq!(take(&mut cursor), [50]);
         assert_eq!(feed.lock().entries.len(), 4, "the group is kept, and nothing before it");
         let mut late = Feed::<Entry>::new(FeedLimits { gop_cache: false, ..LIMITS }).join();
         assert!(take(&mut late).is_empty());
+    }
+
+    #[test]
+    fn rtmp_v5_headers_come_with_the_first_frame_and_at_its_time() {
+        let feed = Feed::new(LIMITS);
+        feed.push(config(), false);
+        let mut cursor = feed.join();
+        assert!(take(&mut cursor).is_empty());
+        feed.push(audio(5000), false);
+        assert_eq!(take(&mut cursor), [5000, 5000]);
+        // Without any frame they come at the end.
+        let mut late = feed.join();
+        assert!(take(&mut late).is_empty());
+        feed.end();
+        assert_eq!(take(&mut late), [0]);
+    }
+
+    #[test]
+    fn rtmp_m11_metadata_that_was_cleared_is_not_given_to_who_joins() {
+        let feed = Feed::new(LIMITS);
+        let metadata = |timestamp| Entry(TagKind::Script, Class::Head(Head::MetaData), timestamp);
+        for entry in [metadata(0), config(), key(10), metadata(404), key(500)] {
+            feed.push(entry, false);
+        }
+        assert_eq!(take(&mut feed.join()), [500, 500], "the configuration and the key frame");
+        feed.push(metadata(600), false);
+        feed.push(key(700), false);
+        assert_eq!(take(&mut feed.join()), [700, 700, 700]);
     }
 
     #[test]
@@ -414,15 +468,15 @@ mod tests {
         assert!(feed.lock().entries.is_empty(), "nobody needs it");
         let mut cursor = feed.join();
         [inter(30), audio(35), key(40), inter(50)].into_iter().for_each(|content| feed.push(content, false));
-        assert_eq!(take(&mut cursor), [0, 35, 40, 50]);
+        assert_eq!(take(&mut cursor), [35, 35, 40, 50]);
     }
 
     #[test]
     fn rtmp_v6_a_slow_player_loses_the_oldest_and_goes_on_at_a_key_frame() {
         let feed = Feed::new(FeedLimits { bytes: 1000, ..LIMITS });
-        feed.push(config(), false);
+        [config(), key(5)].into_iter().for_each(|entry| feed.push(entry, false));
         let (mut slow, mut quick) = (feed.join(), feed.join());
-        assert_eq!((take(&mut slow), take(&mut quick)), (vec![0], vec![0]));
+        assert_eq!((take(&mut slow), take(&mut quick)), (vec![5, 5], vec![5, 5]));
         let mut seen = 0;
         for at in 1..=24 {
             feed.push(if at % 8 == 1 { key(at * 10) } else { inter(at * 10) }, false);

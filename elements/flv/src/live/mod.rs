@@ -37,6 +37,9 @@ pub enum Head {
     Audio(u8),
 }
 
+/// A script body that takes `onMetaData` out of force, without a value: what a publisher's `@clearDataFrame` becomes in a stream of tags.
+pub const CLEARED_METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x06";
+
 /// Says what a tag with this body is for. A body that nobody can read is passed on like any frame.
 pub fn classify(kind: TagKind, body: &Bytes) -> Class {
     match kind {

@@ -1,7 +1,7 @@
 //! What players of a stream share: messages that were chunked once, in a feed.
 
 use bytes::Bytes;
-use millstream_flv::live::{Class, FeedEntry, Head, classify};
+use millstream_flv::live::{CLEARED_METADATA, Class, FeedEntry, Head, classify};
 use millstream_flv::wire::TagKind;
 
 use crate::chunk::{SharedChunks, chunk_once};
@@ -53,6 +53,14 @@ impl Content {
         }
     }
 
+    /// The same at another time.
+    pub(crate) fn at(&self, timestamp: u32) -> Self {
+        match self {
+            Self::Media(media) => Self::Media(Media { timestamp, ..media.clone() }),
+            Self::Data(_, body) => Self::Data(timestamp, body.clone()),
+        }
+    }
+
     /// The message for a player's stream.
     pub(crate) fn message(&self, stream: u32) -> Message {
         match self {
@@ -101,5 +109,13 @@ impl FeedEntry for Entry {
 
     fn size(&self) -> usize {
         self.content.body().len()
+    }
+
+    fn clears(&self) -> bool {
+        self.content.body() == CLEARED_METADATA
+    }
+
+    fn at(&self, timestamp: u32) -> Self {
+        Self::new(self.content.at(timestamp))
     }
 }

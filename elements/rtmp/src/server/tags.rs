@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use millstream_core::{Buffer, BufferFlags, Payload, Time};
-use millstream_flv::live::{Class, classify};
-use millstream_flv::wire::{Tag, TagHeader, TagKind};
+use millstream_flv::live::{CLEARED_METADATA, Class, classify};
+use millstream_flv::wire::{ON_META_DATA, Tag, TagHeader, TagKind};
 
 use super::feed::Content;
 use crate::message::{Data, DataFrame};
@@ -48,18 +48,33 @@ fn amf0_of(body: &Bytes) -> Bytes {
 pub(crate) fn content_of_data(timestamp: u32, data: DataFrame) -> Option<Content> {
     match data {
         DataFrame::Set(Data { body, .. }) | DataFrame::Pass(Data { body, .. }) => Some(Content::Data(timestamp, body)),
+        DataFrame::Clear(name) if name == ON_META_DATA => {
+            Some(Content::Data(timestamp, Bytes::from_static(CLEARED_METADATA)))
+        }
+        // Nothing else is kept.
         DataFrame::Clear(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use millstream_flv::wire::{FileHeader, FlvReader};
+    use millstream_amf::Value;
+    use millstream_flv::live::Head;
+    use millstream_flv::wire::{FileHeader, FlvReader, parse_script};
 
     use super::*;
 
     fn media(kind: MediaKind, bytes: &'static [u8]) -> Content {
         Content::Media(Media { kind, timestamp: 0x0102_0304, payload: Bytes::from_static(bytes) })
+    }
+
+    #[test]
+    fn rtmp_m11_cleared_metadata_is_passed_on_as_such() {
+        let Some(Content::Data(7, body)) = content_of_data(7, DataFrame::Clear(ON_META_DATA.into())) else { panic!() };
+        assert_eq!(classify(TagKind::Script, &body), Class::Head(Head::MetaData));
+        let script = parse_script(TagKind::Script, &body).unwrap();
+        assert_eq!(script.values, [Value::Undefined]);
+        assert_eq!(content_of_data(7, DataFrame::Clear("onCuePoint".into())), None);
     }
 
     #[test]
