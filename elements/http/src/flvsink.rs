@@ -1,14 +1,17 @@
 //! `httpflvsink`: serves a stream to HTTP-FLV players.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
+use millstream_core::meter::Meters;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Sink, SinkCx, TimeDelta};
 use millstream_flv::live::{Feed, FeedLimits, Hold, Serving};
 use millstream_server::access::Access;
+use millstream_server::http::watch::Way;
 use millstream_server::http::{Server, check_path};
 use millstream_server::listen::{Guest, address};
 use millstream_server::player_settings;
@@ -16,6 +19,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::player::{Entry, FlvRoute};
+
+const NAME: &str = "httpflvsink";
 
 player_settings! {
 /// Settings of `httpflvsink`.
@@ -27,7 +32,17 @@ pub struct HttpFlvSinkSettings {
     pub listen: SocketAddr,
     /// Path of the URL, by custom `/APP/STREAM.flv`: `/live/cam.flv` in `http://host:8080/live/cam.flv`.
     pub path: String,
+    /// Shows the stream on the listener's watch page.
+    #[serde(default = "yes")]
+    pub listed: bool,
+    /// Directory with `hls.js` and `mpegts.js`, with which the watch page of the listener plays then instead of by itself.
+    #[serde(default)]
+    pub watch_scripts: Option<PathBuf>,
 }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn default_listen() -> SocketAddr {
@@ -47,7 +62,7 @@ fn nanos(setting: DurationSetting) -> TimeDelta {
 
 /// What is known of `httpflvsink`.
 pub fn factory() -> Factory {
-    Factory::new("httpflvsink", "Network/Sink", "Serves a stream to HTTP-FLV players", build)
+    Factory::new(NAME, "Network/Sink", "Serves a stream to HTTP-FLV players", build)
         .pad(PadTemplate::sink("sink", media::FLV))
         .checked(HttpFlvSinkSettings::check)
         .details(
@@ -59,7 +74,7 @@ pub fn factory() -> Factory {
              - A player that takes nothing for 60 s is closed.\n\
              - Callbacks get what nginx-rtmp posts to `on_play` and `on_play_done`, or with `callback-format=json` what SRS posts to `on_play` \
              and `on_stop`: application and stream are the last two parts of the path, without `.flv`.\n\
-             - `/healthz` at the same address answers `ok`.\n\n\
+             - `/watch` at the same address is a page that lists and plays its streams; `/healthz` answers `ok`.\n\n\
              Posts `players` with their `count` when one comes or goes.",
         )
         .example("filesrc location=in.flv ! clocksync ! httpflvsink path=/live/cam.flv")
@@ -68,6 +83,12 @@ pub fn factory() -> Factory {
 fn build(settings: HttpFlvSinkSettings, _: &BuildCx) -> Result<Element> {
     settings.check()?;
     Ok(Element::Sink(Box::new(HttpFlvSink { settings })))
+}
+
+/// Name of the stream at a path: `live/cam` of `/live/cam.flv`.
+pub(crate) fn name_of(path: &str) -> &str {
+    let name = path.trim_start_matches('/');
+    name.strip_suffix(".flv").unwrap_or(name)
 }
 
 struct HttpFlvSink {
@@ -84,12 +105,17 @@ impl Sink for HttpFlvSink {
             let feed = Feed::new(FeedLimits::new(players.backlog_size, players.backlog, players.gop_cache));
             let route = FlvRoute { feed: feed.clone(), access: access.clone(), env: cx.env.clone() };
             let mounted = server.mount(&settings.path, Arc::new(route))?;
+            let meter = Meters::add(&cx.env, NAME, name_of(&settings.path));
+            let _listing = settings.listed.then(|| server.list(Way::Flv, &settings.path, meter.clone()));
+            if let Some(scripts) = settings.watch_scripts {
+                server.play_with(scripts);
+            }
             tracing::info!(at = %server.local(), path = settings.path, "serves players");
             cx.tell(|out| out.post(address(Guest::Player, "http", server.local(), &settings.path)));
             // Players hear of the end however this ends, by its error too.
             let ended = EndedWhenDropped(feed.clone());
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
-            let mut serving = Serving::new(cx, feed, hold, |tag| Some(Entry::new(tag)));
+            let mut serving = Serving::new(cx, feed, hold, |tag| Some(Entry::new(tag))).metered(meter);
             serving.run().await?;
             drop(ended);
             // Who comes now would wait for nothing.

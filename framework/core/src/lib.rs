@@ -16,6 +16,7 @@
 //! | [`output`], [`inbox`] | how an element sends, and how an aggregate receives |
 //! | [`registry`] | factories: what is known of an element before it runs |
 //! | [`mod@env`], [`net`] | time, files, network, tasks and randomness from outside |
+//! | [`meter`] | counters of live streams, for who shows them |
 //! | [`trace`] | conversations with peers, as events for people |
 //! | [`settings`] | one serde struct per element, many uses |
 //! | [`template`] | sources with which one text stands for many pipelines |
@@ -29,6 +30,7 @@ pub mod env;
 pub mod error;
 pub mod inbox;
 pub mod item;
+pub mod meter;
 pub mod net;
 pub mod output;
 pub mod pool;

@@ -5,10 +5,12 @@
 
 mod feed;
 mod hold;
+mod metering;
 mod serve;
 
 pub use feed::{Cursor, Feed, FeedEntry, FeedLimits};
 pub use hold::Hold;
+pub use metering::count;
 pub use serve::Serving;
 
 use bytes::Bytes;

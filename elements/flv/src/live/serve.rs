@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use millstream_core::meter::Meter;
 use millstream_core::{Buffer, Env, Error, Item, MessageKind, Result, SinkCx, TimeDelta};
 
-use super::{Feed, FeedEntry, Hold};
+use super::{Feed, FeedEntry, Hold, count};
 use crate::wire::{FlvReader, Tag, TagKind};
 
 /// How long players may take to be sent the end.
 const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
 /// How often to look whether they have been.
 const FAREWELL_STEP: TimeDelta = TimeDelta::from_millis(10);
+
+/// Why players are not given something.
+const SLOW: &str = "slow player";
 
 /// A sink that feeds players, while it runs.
 pub struct Serving<E, F> {
@@ -21,6 +25,7 @@ pub struct Serving<E, F> {
     entry: F,
     /// How many players were told of.
     players: usize,
+    meter: Option<Arc<Meter>>,
 }
 
 enum Event {
@@ -35,7 +40,13 @@ enum Event {
 impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     /// Feeds what comes on the pad; `entry` makes what players get of a tag.
     pub fn new(cx: SinkCx, feed: Arc<Feed<E>>, hold: Hold, entry: F) -> Self {
-        Self { cx, feed, hold, reader: FlvReader::new(), entry, players: 0 }
+        Self { cx, feed, hold, reader: FlvReader::new(), entry, players: 0, meter: None }
+    }
+
+    /// Counts what comes and who is there, too.
+    #[must_use]
+    pub fn metered(self, meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..self }
     }
 
     /// The outside.
@@ -77,13 +88,19 @@ impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     fn count_missed(&mut self) {
         let missed = self.feed.take_dropped();
         if missed > 0 {
-            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("slow player", 0, None)));
+            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped(SLOW, 0, None)));
+            if let Some(meter) = &self.meter {
+                meter.dropped(SLOW, missed);
+            }
         }
     }
 
     fn count_players(&mut self) {
         let now = self.feed.players();
         if std::mem::replace(&mut self.players, now) != now {
+            if let Some(meter) = &self.meter {
+                meter.players(now);
+            }
             let fields = vec![("count", now.to_string())];
             self.cx.tell(|out| out.post(MessageKind::Element { name: "players", fields }));
         }
@@ -117,6 +134,9 @@ impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     fn buffer(&mut self, buffer: &Buffer) -> Result<()> {
         buffer.payload.slices().iter().for_each(|slice| self.reader.push(slice.clone()));
         while let Some(tag) = self.reader.next().map_err(|error| Error::malformed(error.to_string()))? {
+            if let Some(meter) = &self.meter {
+                count(meter, tag.kind, &tag.body, tag.timestamp);
+            }
             if let Some(entry) = (self.entry)(tag) {
                 let is_audio = entry.kind() == TagKind::Audio;
                 let quiet = self.hold.holds(is_audio, self.feed.has_video(), self.cx.env.clock.now());

@@ -1,6 +1,7 @@
 //! Segments and playlist in step: what both shapes of `hlssink` share.
 
 use bytes::Bytes;
+use millstream_core::meter::Meter;
 use millstream_core::{Env, Error, MessageKind, Output, Result, Time, TimeDelta};
 use millstream_server::http::Slices;
 
@@ -75,6 +76,11 @@ impl Presentation {
             open.content.push(block.clone());
         }
         self.store.write(&mut open.file, block)
+    }
+
+    /// The counters, if it is served.
+    pub(super) fn meter(&self) -> Option<&Meter> {
+        self.serving.as_ref().map(Serving::meter)
     }
 
     /// Begins a segment if none is open, at the time of its first frame.

@@ -5,13 +5,15 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use millstream_core::meter::{Meter, Meters};
 use millstream_core::{Env, Error, Output, Result, TimeDelta};
 use millstream_server::http::content::{self, About};
 use millstream_server::http::hyper::header::HeaderValue;
+use millstream_server::http::watch::{Listing, Way};
 use millstream_server::http::{Answer, Ask, Mounted, Route, Server, Slices, check_path, normalise, nothing_here};
 use millstream_server::listen::{Guest, address};
 
@@ -38,6 +40,8 @@ const EXAMPLE: &str = "/live/cam";
 pub(super) struct Place {
     address: SocketAddr,
     path: String,
+    listed: bool,
+    scripts: Option<PathBuf>,
 }
 
 impl Place {
@@ -63,7 +67,7 @@ impl Place {
                 return Err(error.on_property(property).hint("leave out `?`, `#` and the like"));
             }
         }
-        Ok(Some(Self { address, path }))
+        Ok(Some(Self { address, path, listed: settings.listed, scripts: settings.watch_scripts.clone() }))
     }
 }
 
@@ -80,6 +84,8 @@ pub(super) struct Serving {
     server: Arc<Server>,
     mounted: Mounted,
     shown: Arc<Shown>,
+    meter: Arc<Meter>,
+    _listing: Option<Listing>,
 }
 
 impl Serving {
@@ -91,7 +97,18 @@ impl Serving {
         tracing::info!(at = %server.local(), path = place.path, playlist = plan.playlist_name, "serves players");
         let list = format!("{}/{}", place.path, percent_encode(&plan.playlist_name));
         out.post(address(Guest::Player, "http", server.local(), &list));
-        Ok(Self { server, mounted, shown })
+        let playlist = format!("{}/{}", place.path, plan.playlist_name);
+        let meter = Meters::add(env, "hlssink", place.path.trim_start_matches('/'));
+        let listing = place.listed.then(|| server.list(Way::Hls, &playlist, meter.clone()));
+        if let Some(scripts) = &place.scripts {
+            server.play_with(scripts.clone());
+        }
+        Ok(Self { server, mounted, shown, meter, _listing: listing })
+    }
+
+    /// Counts what comes.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// A playlist has been published.

@@ -60,6 +60,12 @@ pub struct HlsSinkSettings {
     /// of `directory` when left out.
     #[serde(default)]
     pub path: Option<String>,
+    /// Shows the stream on the listener's watch page, if it is served.
+    #[serde(default = "yes")]
+    pub listed: bool,
+    /// Directory with `hls.js` and `mpegts.js`, with which the watch page of the listener plays then instead of by itself.
+    #[serde(default)]
+    pub watch_scripts: Option<PathBuf>,
 }
 
 /// What may change in the playlist.
@@ -124,6 +130,8 @@ impl HlsSinkSettings {
             delete_segments: true,
             serve: None,
             path: None,
+            listed: true,
+            watch_scripts: None,
         }
     }
 

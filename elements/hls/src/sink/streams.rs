@@ -2,6 +2,7 @@
 
 use millstream_core::caps::field;
 use millstream_core::inbox::Pick;
+use millstream_core::meter::Kind;
 use millstream_core::{Aggregate, Buffer, Caps, Error, Inbox, Item, Need, Output, PadId, PadSet, Result, Time};
 use millstream_ts::elements::caps::codec_of;
 use millstream_ts::elements::lanes::Lanes;
@@ -50,6 +51,12 @@ struct Pad {
     codec: Option<Codec>,
     language: Option<[u8; 3]>,
     stream: Option<StreamId>,
+}
+
+impl Pad {
+    fn kind(&self) -> Kind {
+        if self.video { Kind::Video } else { Kind::Audio }
+    }
 }
 
 impl StreamsSink {
@@ -134,6 +141,9 @@ impl StreamsSink {
         let Some(state) = self.pads.get_mut(pad.index()) else { return Ok(()) };
         let Some(caps) = state.next_caps.take() else { return Ok(()) };
         let codec = codec_of(&caps)?;
+        if let Some(meter) = self.presentation.meter() {
+            meter.codec(state.kind(), name_of(codec));
+        }
         if matches!(codec, Codec::Opus(_)) {
             self.presentation.warn_once("opus", out, || {
                 Error::unsupported("few HLS players play Opus in transport streams").hint("encode to AAC")
@@ -205,9 +215,14 @@ impl StreamsSink {
         let (Some(muxer), Some(stream)) = (&mut self.muxer, stream) else {
             return Err(Error::bug("no stream to write to"));
         };
+        let millis = pts.millis() as u32;
         let (pts, dts) = (pts.ticks(TS_HZ), dts.ticks(TS_HZ));
         let key = buffer.is_keyframe();
         muxer.write(stream, buffer.payload.slices(), pts, dts, key).map_err(mux_error)?;
+        if let Some(meter) = self.presentation.meter() {
+            let kind = self.pads.get(pad.index()).map_or(Kind::Audio, Pad::kind);
+            meter.frame(kind, key, buffer.payload.len(), millis);
+        }
         self.begun = true;
         self.drain(false, out)
     }
@@ -268,6 +283,20 @@ impl Aggregate for StreamsSink {
 
 fn add_stream(muxer: &mut TsMuxer, codec: Codec, language: Option<[u8; 3]>) -> Result<StreamId> {
     muxer.add_stream(&StreamConfig { language, ..StreamConfig::new(codec) }).map_err(mux_error)
+}
+
+/// What people call a codec, of those that the pads take.
+fn name_of(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "H.264",
+        Codec::H265 => "H.265",
+        Codec::AacAdts => "AAC",
+        Codec::Mpeg1Audio | Codec::Mpeg2Audio => "MPEG audio",
+        Codec::Ac3 => "AC-3",
+        Codec::Eac3 => "E-AC-3",
+        Codec::Opus(_) => "Opus",
+        _ => "other",
+    }
 }
 
 fn mux_error(error: millstream_ts::muxer::MuxError) -> Error {

@@ -25,6 +25,9 @@ impl TransportSink {
         match item {
             Item::Buffer(buffer) => {
                 let mut offset = buffer.offset;
+                if let Some(meter) = self.presentation.meter() {
+                    meter.bytes(buffer.payload.len());
+                }
                 for slice in buffer.payload.slices() {
                     self.splitter.push(slice, offset, &mut self.steps);
                     self.carry_out(out)?;

@@ -9,6 +9,7 @@
 //! | `routes` | what is mounted where |
 //! | `body` | what a response carries |
 //! | [`content`] | bytes and files of known length, in parts if asked for |
+//! | [`watch`] | the page that lists and plays the streams of a listener |
 //! | [`client`] | a request to another's server |
 //!
 //! A listener belongs to a runtime and an address. It is there as long as an element is mounted on it; any number of elements and
@@ -22,6 +23,7 @@ mod io;
 mod path;
 mod routes;
 mod serve;
+pub mod watch;
 
 pub use answer::{nothing_here, text};
 pub use body::{Body, Live, Slices};
@@ -30,13 +32,16 @@ pub use path::normalise;
 pub use routes::{Answer, Ask, Connection, Mounted, Route};
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hyper::StatusCode;
 use millstream_core::env::TaskHandle;
+use millstream_core::meter::Meter;
 use millstream_core::{Env, Error, Result, TimeDelta};
 
 use self::routes::Routes;
+use self::watch::{List, Listing, Page, STREAMS, Shown, WATCH, Way};
 use crate::listen::{Shared, accept};
 
 /// Where every server says that it is alive.
@@ -48,7 +53,7 @@ pub const HEALTH: &str = "/healthz";
 /// When nobody could ask for it, it is not written as [`normalise`] writes it, or every listener has something there. The hint has
 /// `example`.
 pub fn check_path(path: &str, example: &str) -> Result<()> {
-    if path == HEALTH {
+    if [HEALTH, STREAMS, WATCH].contains(&path) || path.starts_with("/watch/") {
         let error = Error::settings(format!("every listener has something of its own at {path}"));
         return Err(error.hint(format!("choose another path: {example}")));
     }
@@ -69,7 +74,8 @@ pub fn check_path(path: &str, example: &str) -> Result<()> {
 pub struct Server {
     routes: Arc<Routes>,
     local: SocketAddr,
-    _health: Mounted,
+    shown: Arc<Shown>,
+    _own: [Mounted; 3],
     _accept: TaskHandle,
 }
 
@@ -81,10 +87,16 @@ impl Server {
     pub fn at(env: &Env, address: SocketAddr) -> Result<Arc<Self>> {
         Shared::at(env, address, |listener| {
             let (routes, local) = (Arc::<Routes>::default(), listener.local());
-            let health = routes.mount(HEALTH, Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "ok\n")), false)?;
-            let (served, own) = (routes.clone(), env.clone());
-            let accept = accept(listener, env, move |stream| serve::serve(stream, served.clone(), own.clone()));
-            Ok(Self { routes, local, _health: health, _accept: accept })
+            let shown = Arc::<Shown>::default();
+            let page = Page { shown: shown.clone(), env: env.clone() };
+            let own = [
+                routes.mount(HEALTH, Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "ok\n")), false)?,
+                routes.mount(STREAMS, Arc::new(List(shown.clone())), false)?,
+                routes.mount(WATCH, Arc::new(page), true)?,
+            ];
+            let (served, outside) = (routes.clone(), env.clone());
+            let accept = accept(listener, env, move |stream| serve::serve(stream, served.clone(), outside.clone()));
+            Ok(Self { routes, local, shown, _own: own, _accept: accept })
         })
     }
 
@@ -107,6 +119,16 @@ impl Server {
     /// As [`Self::mount`].
     pub fn mount_folder(&self, path: &str, route: Arc<dyn Route>) -> Result<Mounted> {
         self.routes.mount(path, route, true)
+    }
+
+    /// Puts a stream on the list that the watch page shows, until what this gives is dropped.
+    pub fn list(&self, way: Way, path: &str, meter: Arc<Meter>) -> Listing {
+        self.shown.list(way, path, meter)
+    }
+
+    /// Lets the watch page play with `hls.js` and `mpegts.js` of a directory.
+    pub fn play_with(&self, scripts: PathBuf) {
+        self.shown.play_with(scripts);
     }
 
     /// Goes on serving for a time what nobody holds any more, unless another one wants the path.

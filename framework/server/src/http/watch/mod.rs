@@ -1,0 +1,195 @@
+//! The watch page: it lists the streams of a listener and plays them in a browser.
+//!
+//! | path | what |
+//! | --- | --- |
+//! | `/watch` | the page, without scripts, styles or anything else of other origins |
+//! | `/watch/scripts/NAME` | `hls.js` and `mpegts.js` of a directory that the user names, if the page is to play with them |
+//! | `/streams.json` | what is there, for the page and for programs |
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::{self, HeaderName, HeaderValue};
+use millstream_core::Env;
+use millstream_core::meter::{Meter, Reading};
+use serde_json::{Map, Value, json};
+
+use super::answer::nothing_here;
+use super::body::Body;
+use super::content::{self, About};
+use super::routes::{Answer, Ask, Route};
+
+/// Where the page is.
+pub const WATCH: &str = "/watch";
+/// Where the list of streams is.
+pub const STREAMS: &str = "/streams.json";
+
+/// Nothing but what the listener itself has. Workers are how hls.js and mpegts.js work.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; media-src 'self' blob:; connect-src 'self'; \
+     worker-src 'self' blob:; base-uri 'none'; form-action 'none'",
+);
+
+const FILES: [(&str, &str, &str); 4] = [
+    ("", "text/html; charset=utf-8", include_str!("page.html")),
+    ("style.css", "text/css; charset=utf-8", include_str!("style.css")),
+    ("app.js", "text/javascript; charset=utf-8", include_str!("app.js")),
+    ("flv.js", "text/javascript; charset=utf-8", include_str!("flv.js")),
+];
+
+/// Scripts that the page plays with if it is given them.
+const SCRIPTS: [&str; 2] = ["hls.js", "mpegts.js"];
+
+/// How a stream is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// HTTP-FLV.
+    Flv,
+    /// HLS.
+    Hls,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Flv => "flv",
+            Self::Hls => "hls",
+        }
+    }
+}
+
+/// A stream that is on the list.
+pub(super) struct Listed {
+    way: Way,
+    path: String,
+    meter: Arc<Meter>,
+    id: u64,
+}
+
+/// What a listener shows.
+#[derive(Default)]
+pub(super) struct Shown {
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    listed: Vec<Listed>,
+    next: u64,
+    scripts: Option<PathBuf>,
+}
+
+impl Shown {
+    pub(super) fn list(self: &Arc<Self>, way: Way, path: &str, meter: Arc<Meter>) -> Listing {
+        let mut now = self.now();
+        let id = now.next;
+        now.next += 1;
+        now.listed.push(Listed { way, path: path.to_owned(), meter, id });
+        Listing { shown: self.clone(), id }
+    }
+
+    pub(super) fn play_with(&self, scripts: PathBuf) {
+        self.now().scripts = Some(scripts);
+    }
+
+    /// Streams by name, the most telling meter of each first: FLV is counted as it comes.
+    fn to_json(&self) -> Value {
+        let now = self.now();
+        let mut streams = BTreeMap::<&str, Vec<&Listed>>::new();
+        now.listed.iter().for_each(|one| streams.entry(one.meter.stream()).or_default().push(one));
+        let streams: Vec<Value> = streams.into_iter().map(|(name, listed)| stream(name, &listed)).collect();
+        let scripts = if now.scripts.is_some() { &SCRIPTS[..] } else { &[] };
+        json!({ "streams": streams, "scripts": scripts })
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stream(name: &str, listed: &[&Listed]) -> Value {
+    let mut ways = Map::new();
+    listed.iter().for_each(|one| drop(ways.insert(one.way.name().into(), one.path.clone().into())));
+    let readings: Vec<Reading> = listed.iter().map(|one| one.meter.read()).collect();
+    let first = readings.iter().max_by_key(|reading| (reading.is_live, reading.bytes)).cloned().unwrap_or_default();
+    json!({
+        "name": name,
+        "ways": ways,
+        "live": first.is_live,
+        "video": first.video,
+        "audio": first.audio,
+        "bitrate": first.bits_per_second,
+        "fps": first.frames_per_second,
+        "keyframe_distance": first.key_distance.seconds(),
+        "players": readings.iter().map(|reading| reading.players).sum::<u64>(),
+    })
+}
+
+/// A stream is on the list, as long as this lives.
+pub struct Listing {
+    shown: Arc<Shown>,
+    id: u64,
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.shown.now().listed.retain(|one| one.id != self.id);
+    }
+}
+
+/// The list as a route.
+pub(super) struct List(pub(super) Arc<Shown>);
+
+impl Route for List {
+    fn answer(&self, _: &Ask<'_>) -> Answer {
+        fixed("application/json", Bytes::from(self.0.to_json().to_string())).into()
+    }
+}
+
+/// The page as a folder.
+pub(super) struct Page {
+    pub(super) shown: Arc<Shown>,
+    pub(super) env: Env,
+}
+
+impl Route for Page {
+    fn answer(&self, ask: &Ask<'_>) -> Answer {
+        if let Some(name) = ask.rest.strip_prefix("scripts/") {
+            return self.script(ask, name);
+        }
+        match FILES.iter().find(|(name, ..)| *name == ask.rest) {
+            Some((_, media_type, text)) => fixed(media_type, Bytes::from_static(text.as_bytes())).into(),
+            None => nothing_here().into(),
+        }
+    }
+}
+
+impl Page {
+    fn script(&self, ask: &Ask<'_>, name: &str) -> Answer {
+        let folder = self.shown.now().scripts.clone();
+        match (folder, SCRIPTS.contains(&name)) {
+            (Some(folder), true) => {
+                let about = About {
+                    media_type: HeaderValue::from_static("text/javascript; charset=utf-8"),
+                    cache: HeaderValue::from_static("no-cache"),
+                };
+                content::file(ask.request, about, folder.join(name), &self.env)
+            }
+            _ => nothing_here().into(),
+        }
+    }
+}
+
+fn fixed(media_type: &'static str, content: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::Full(content));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

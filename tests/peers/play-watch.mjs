@@ -1,0 +1,77 @@
+// Opens the watch page of a listener in headless Chromium, plays a stream, and says what was seen.
+//
+//   node play-watch.mjs MODULES PAGE SECONDS [SCREENSHOT.png]
+//
+// MODULES is the folder whose node_modules hold puppeteer-core (target/peers/node). PAGE is the URL with the stream and how to play it:
+// http://127.0.0.1:8080/watch#stream=live/cam&as=hls. CHROMIUM names another browser than /usr/bin/chromium. Watches until that many
+// seconds have been played, and prints one JSON object:
+//
+//   { currentTime, frames, audioBytes, width, height, library, streams, images, trouble, errors }
+//
+// `streams` has the names as the page shows them, `images` counts images that it made of them, `errors` what scripts and the network said.
+// Exit code 0 when the seconds were played, 1 otherwise, 2 when the command is wrong.
+
+import { createRequire } from "node:module";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+/// Longest time for everything, in ms: many times what is watched, for a busy machine.
+const PATIENCE = 60_000;
+
+/// Chromium without a GPU, a sandbox (tests may run as root) or connections of its own. Shared memory is small in containers.
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+];
+
+/// Runs in the page: what is seen.
+function look() {
+  const video = document.querySelector("video");
+  return {
+    currentTime: video.currentTime, frames: video.getVideoPlaybackQuality().totalVideoFrames, audioBytes: video.webkitAudioDecodedByteCount,
+    width: video.videoWidth, height: video.videoHeight, library: window.Hls ? "hls.js" : window.mpegts ? "mpegts.js" : null,
+    streams: [...document.querySelectorAll("#streams strong")].map((name) => name.textContent),
+    images: document.querySelectorAll("img").length, trouble: document.querySelector("#trouble").textContent,
+  };
+}
+
+/// Runs in the page: the time that has been played, wherever it began.
+function played() {
+  const { played } = document.querySelector("video");
+  let seconds = 0;
+  for (let range = 0; range < played.length; range += 1) seconds += played.end(range) - played.start(range);
+  return seconds;
+}
+
+async function main() {
+  const [modules, url, seconds, screenshot] = process.argv.slice(2);
+  if (!(Number(seconds) > 0)) {
+    console.error("usage: node play-watch.mjs MODULES PAGE SECONDS [SCREENSHOT.png]");
+    process.exit(2);
+  }
+  const require = createRequire(join(resolve(modules), "package.json"));
+  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
+  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile });
+  try {
+    const page = await browser.newPage();
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(error.message));
+    page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    await page.setViewport({ width: 1280, height: 900 });
+    await page.goto(url);
+    // What has not been played by then is told as it is.
+    const enough = `(${played})() >= ${Number(seconds)}`;
+    const done = await page.waitForFunction(enough, { timeout: PATIENCE, polling: 100 }).then(() => true, () => false);
+    if (screenshot) await page.screenshot({ path: screenshot });
+    console.log(JSON.stringify({ ...(await page.evaluate(look)), errors }));
+    process.exitCode = done ? 0 : 1;
+  } finally {
+    await browser.close();
+    await rm(profile, { recursive: true, force: true });
+  }
+}
+
+await main();
