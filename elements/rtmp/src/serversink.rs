@@ -45,6 +45,13 @@ pub struct RtmpServerSinkSettings {
     /// precedence. Keys and callbacks hold for them too.
     #[serde(default)]
     pub vod: Option<PathBuf>,
+    /// How long players may take to move when the pipeline stops. They are asked to (Enhanced RTMP v2, "Reconnect Request") if they
+    /// understand it, and served meanwhile. 0 asks nobody. A pipeline that stops takes 30 s at most in all.
+    #[serde(default)]
+    pub drain: DurationSetting,
+    /// URL to move to, `rtmp://HOST/APP`, or relative to where they are. Without it they are asked to connect anew to where they are.
+    #[serde(default)]
+    pub drain_to: String,
 }
 }
 
@@ -110,6 +117,10 @@ impl Sink for RtmpServerSink {
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
             let mut serving = Serving::new(cx, feed, hold, |tag| content_of(tag).map(Entry::new));
             serving.run().await?;
+            let drain = nanos(settings.drain);
+            if drain > TimeDelta::ZERO {
+                serving.drain(&settings.drain_to, drain).await;
+            }
             serving.farewell().await;
             drop((lease, recordings));
             // Players have a while to leave, and callbacks their limit.

@@ -66,6 +66,13 @@ pub struct RtmpServerSrcSettings {
     /// How long a publisher that left may take to come back.
     #[serde(default = "default_grace")]
     pub grace: DurationSetting,
+    /// How long a publisher may take to move when the pipeline stops. They are asked to (Enhanced RTMP v2, "Reconnect Request") if they
+    /// understand it, and served meanwhile. 0 asks nobody. A pipeline that stops takes 30 s at most in all.
+    #[serde(default)]
+    pub drain: DurationSetting,
+    /// URL to move to, `rtmp://HOST/APP`, or relative to where they are. Without it they are asked to connect anew to where they are.
+    #[serde(default)]
+    pub drain_to: String,
     /// Keys of who may publish, in the query of the stream's name or of the application: `cam?key=SECRET` is what OBS calls a stream key.
     /// A list of keys for every stream, or a mapping from streams to a key or a list of keys. Without this and `keys-file` none is needed.
     #[serde(default)]
@@ -250,6 +257,9 @@ struct Receiver {
     once: bool,
     is_instance: bool,
     grace: TimeDelta,
+    /// How long a publisher may take to move; where to.
+    drain: TimeDelta,
+    drain_to: String,
     /// Keeps the listener.
     _server: Arc<Server>,
 }
@@ -264,6 +274,8 @@ impl Receiver {
             once: settings.eos_on_unpublish,
             is_instance: false,
             grace,
+            drain: TimeDelta::from_nanos(settings.drain.as_nanos()),
+            drain_to: settings.drain_to.clone(),
             _server: server,
         }
     }
@@ -277,9 +289,18 @@ impl Receiver {
         self.start().await?;
         // The publisher for whom an instance was started may have gone before it was.
         let mut until: Option<Time> = self.is_instance.then(|| self.cx.env.clock.now() + self.grace);
+        let mut leaving = false;
         loop {
-            match next(&mut self.intake, &self.cx.env, until).await {
-                None if self.intake.retire() => return Ok(()),
+            let Some(next) = self.next(until, leaving).await else {
+                if !self.intake.drain(&self.drain_to) {
+                    return Ok(());
+                }
+                leaving = true;
+                until = Some(self.cx.env.clock.now() + self.drain);
+                continue;
+            };
+            match next {
+                None if leaving || self.intake.retire() => return Ok(()),
                 // One has come in the last moment, and will say so or be gone.
                 None => until = Some(self.cx.env.clock.now() + self.grace.max(RETRY)),
                 Some(Ingest::Begin) => {
@@ -290,9 +311,22 @@ impl Receiver {
                 Some(Ingest::Content(content)) => self.send(content).await?,
                 Some(Ingest::End) => {
                     self.tell("unpublished");
+                    if leaving {
+                        return Ok(());
+                    }
                     until = self.once.then(|| self.cx.env.clock.now() + self.grace);
                 }
             }
+        }
+    }
+
+    /// What the publisher does next, or nothing until a time; nothing at all when the pipeline is to stop and there is leave to take.
+    async fn next(&mut self, until: Option<Time>, leaving: bool) -> Option<Option<Ingest>> {
+        let env = self.cx.env.clone();
+        tokio::select! {
+            biased;
+            () = self.cx.stopped(), if !leaving && self.drain > TimeDelta::ZERO => None,
+            next = next(&mut self.intake, &env, until) => Some(next),
         }
     }
 

@@ -210,6 +210,10 @@ pub trait SourcePort: Send {
     fn push(&mut self, pad: PadId, item: Item) -> BoxFuture<'_, Result<()>>;
     /// The next request from downstream.
     fn request(&mut self) -> BoxFuture<'_, (PadId, Request)>;
+    /// Ends when the pipeline is to stop; a source that has asked is not dropped then. Default: never.
+    fn stopped(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
     /// Posts a message or counts a drop through the effects of `out`.
     fn effects(&mut self, out: &mut Output);
 }
@@ -235,6 +239,12 @@ impl SourceCx {
     /// Waits for the next request from downstream.
     pub async fn request(&mut self) -> (PadId, Request) {
         self.port.request().await
+    }
+
+    /// Waits until the pipeline is to stop. A source that has asked is not dropped then: it takes leave of its peers and returns, and is
+    /// cancelled if it does not in time. One that never asks is dropped at once, as it has nobody to take leave of.
+    pub async fn stopped(&mut self) {
+        self.port.stopped().await;
     }
 
     /// Lets `tell` post messages and count drops.

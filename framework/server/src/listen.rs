@@ -123,7 +123,8 @@ where
             }
         };
         next += 1;
-        let (id, ended, served) = (next, ended.clone(), serve(stream));
+        // In a box of its own: a task that holds it and waits for it has room for it twice.
+        let (id, ended, served) = (next, ended.clone(), Box::pin(serve(stream)));
         let task = env.tasks.spawn(Box::pin(async move {
             served.await;
             let _ = ended.send(id).await;

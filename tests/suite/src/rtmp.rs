@@ -31,8 +31,12 @@ pub struct Client {
 impl Client {
     /// Connects to [`SERVER`].
     pub async fn connect(env: &Env, url: &str, purpose: Purpose) -> Self {
-        let settings = ClientSettings::new(RtmpUrl::parse(url).expect("a URL"), purpose);
-        let stream = env.net.connect(SocketAddr::from(SERVER)).await.expect("somebody listens");
+        Self::connect_to(env, SERVER, ClientSettings::new(RtmpUrl::parse(url).expect("a URL"), purpose)).await
+    }
+
+    /// Connects to an address with these settings.
+    pub async fn connect_to(env: &Env, address: ([u8; 4], u16), settings: ClientSettings) -> Self {
+        let stream = env.net.connect(SocketAddr::from(address)).await.expect("somebody listens");
         let session = ClientSession::new(settings, 1, env.clock.now());
         Self { stream, session, env: env.clone() }
     }

@@ -79,6 +79,8 @@ struct Ring<E> {
     players: Vec<Option<Player>>,
     dropped: u64,
     ended: bool,
+    /// Players are asked to move there when they have taken everything.
+    moving: Option<Arc<str>>,
     /// Somebody waits for players to take something.
     room_wanted: bool,
 }
@@ -104,6 +106,7 @@ impl<E: FeedEntry> Feed<E> {
             players: Vec::new(),
             dropped: 0,
             ended: false,
+            moving: None,
             room_wanted: false,
         };
         Arc::new(Self { ring: Mutex::new(ring), news: Notify::new(), taken: Notify::new() })
@@ -131,6 +134,16 @@ impl<E: FeedEntry> Feed<E> {
         let woken = {
             let mut ring = self.lock();
             ring.ended = true;
+            ring.wake()
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// No more tags come here, but elsewhere: players are asked to move there when they have taken everything. See [`Cursor::moves`].
+    pub fn move_on(&self, to: &str) {
+        let woken = {
+            let mut ring = self.lock();
+            ring.moving = Some(to.into());
             ring.wake()
         };
         woken.into_iter().for_each(Waker::wake);
@@ -205,7 +218,7 @@ impl<E: FeedEntry> Feed<E> {
         let heads = ring.heads.clone();
         drop(ring);
         self.news.notify_one();
-        Cursor { feed: self.clone(), slot, heads, needs_key: true }
+        Cursor { feed: self.clone(), slot, heads, needs_key: true, asked: false, moves: None }
     }
 }
 
@@ -274,10 +287,15 @@ pub struct Cursor<E> {
     heads: Vec<Arc<E>>,
     /// Video goes on at the next key frame.
     needs_key: bool,
+    /// It was told where to move.
+    asked: bool,
+    /// Where, until somebody asks.
+    moves: Option<Arc<str>>,
 }
 
 impl<E: FeedEntry> Cursor<E> {
-    /// Takes what there is, up to some `budget` of bytes. False at the end of the stream.
+    /// Takes what there is, up to some `budget` of bytes. False at the end of the stream. Nothing is taken where the player is to be asked
+    /// to move.
     ///
     /// Headers to begin with come with the first frame, and at its time, so that a player's timeline begins with that frame.
     pub fn poll_take(&mut self, cx: &mut Context<'_>, budget: usize, into: &mut Vec<Arc<E>>) -> Poll<bool> {
@@ -306,6 +324,7 @@ impl<E: FeedEntry> Cursor<E> {
             into.push(entry.clone());
         }
         let (ended, caught_up) = (ring.ended, at == ring.end());
+        let moves = ring.moving.clone().filter(|_| caught_up && !self.asked);
         let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
         player.at = at;
         if !self.heads.is_empty() && (into.len() > start || (ended && caught_up)) {
@@ -328,6 +347,10 @@ impl<E: FeedEntry> Cursor<E> {
         if ended && caught_up {
             return Poll::Ready(false);
         }
+        if moves.is_some() {
+            (self.moves, self.asked) = (moves, true);
+            return Poll::Ready(true);
+        }
         player.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -343,6 +366,11 @@ impl<E: FeedEntry> Cursor<E> {
             ring.dropped += newest.saturating_sub(player.at);
             player.at = player.at.max(newest);
         }
+    }
+
+    /// Where the player is to move, once: empty for where it is. It has taken everything then.
+    pub fn moves(&mut self) -> Option<Arc<str>> {
+        self.moves.take()
     }
 
     /// Video goes on at the next key frame: the player did not want any for a while.

@@ -73,11 +73,21 @@ impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
         }
     }
 
+    /// Asks players to move, and waits until they have, as long as `limit`. Empty is where they are.
+    pub async fn drain(&mut self, to: &str, limit: TimeDelta) {
+        self.feed.move_on(to);
+        self.until_left(limit).await;
+    }
+
     /// Ends the feed, and lets players read to the end.
     pub async fn farewell(&mut self) {
         self.feed.end();
+        self.until_left(FAREWELL).await;
+    }
+
+    async fn until_left(&mut self, limit: TimeDelta) {
         let clock = self.cx.env.clock.clone();
-        let until = clock.now() + FAREWELL;
+        let until = clock.now() + limit;
         while self.feed.players() > 0 && clock.now() < until {
             clock.sleep_until(clock.now() + FAREWELL_STEP).await;
         }

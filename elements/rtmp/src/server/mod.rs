@@ -33,6 +33,7 @@ use millstream_server::listen::{Shared, accept};
 use self::connection::Connection;
 use self::mounts::Mounts;
 use self::recordings::Recordings;
+use crate::session::server::ServerSettings;
 use crate::tls::{Acceptor, ServerFiles};
 use crate::trace::traced;
 
@@ -46,6 +47,8 @@ pub(crate) struct Site {
     pub(crate) mounts: Arc<Mounts>,
     /// Recordings by application.
     pub(crate) recordings: Arc<Recordings>,
+    /// The same for all connections.
+    settings: Arc<ServerSettings>,
 }
 
 /// A listener, and what it serves.
@@ -93,12 +96,12 @@ pub(crate) fn server_at(env: &Env, address: SocketAddr, files: Option<&ServerFil
 
 async fn connection(stream: Box<dyn NetStream>, tls: Option<Arc<Acceptor>>, site: Arc<Site>, env: Env) {
     let stream = match tls {
-        Some(tls) => secured(stream, &tls, &env).await,
+        Some(tls) => Box::pin(secured(stream, &tls, &env)).await,
         None => Some(stream),
     };
     if let Some(stream) = stream {
         let stream = traced(stream, &env, Side::Server, None, &[]);
-        Connection::new(stream, site, env).run().await;
+        Box::new(Connection::new(stream, site, env)).run().await;
     }
 }
 

@@ -137,11 +137,13 @@ struct Intake {
     /// The publisher: dropped, it tells the connection to leave.
     publisher: Option<(u64, watch::Sender<()>)>,
     publishers: u64,
+    /// Where publishers are asked to move: empty for where they are. Nobody new is taken then.
+    moving: watch::Sender<Option<Arc<str>>>,
 }
 
 impl Intake {
     fn is_free(&self) -> bool {
-        self.publisher.is_none() || self.second == Second::TakesOver
+        (self.publisher.is_none() || self.second == Second::TakesOver) && self.moving.borrow().is_none()
     }
 }
 
@@ -163,7 +165,8 @@ impl Mounts {
             return Err(Error::settings(format!("another element takes in the stream {name} at this address"))
                 .hint("give one of them another `app` or `stream`"));
         }
-        mount.intake = Some(Intake { items, second, access, publisher: None, publishers: 0 });
+        mount.intake =
+            Some(Intake { items, second, access, publisher: None, publishers: 0, moving: watch::Sender::new(None) });
         Ok(IntakeLease { mounts: self.clone(), name: name.clone(), received })
     }
 
@@ -230,9 +233,9 @@ impl Mounts {
         intake.publishers += 1;
         let (alive, taken_over) = watch::channel(());
         intake.publisher = Some((intake.publishers, alive));
-        let (id, items) = (intake.publishers, intake.items.clone());
+        let (id, items, moving) = (intake.publishers, intake.items.clone(), intake.moving.subscribe());
         let over = Box::pin(over(items.clone(), taken_over.clone()));
-        Ok(Publication { mounts: self.clone(), name: name.clone(), id, items, taken_over, end: None, over })
+        Ok(Publication { mounts: self.clone(), name: name.clone(), id, items, taken_over, moving, end: None, over })
     }
 
     /// The feed of a stream, as soon as there is one.
@@ -294,6 +297,18 @@ impl IntakeLease {
         });
         retired
     }
+
+    /// Asks the publisher to move, and takes no other. False when there is none.
+    pub(crate) fn drain(&self, to: &str) -> bool {
+        let mut published = false;
+        self.mounts.change(&self.name, |mount| {
+            if let Some(intake) = &mount.intake {
+                published = intake.publisher.is_some();
+                intake.moving.send_replace(Some(to.into()));
+            }
+        });
+        published
+    }
 }
 
 impl Drop for IntakeLease {
@@ -336,6 +351,7 @@ pub(crate) struct Publication {
     id: u64,
     items: mpsc::Sender<Ingest>,
     taken_over: watch::Receiver<()>,
+    moving: watch::Receiver<Option<Arc<str>>>,
     /// A place for the end, which must not get lost when the element is behind.
     end: Option<mpsc::OwnedPermit<Ingest>>,
     over: BoxFuture<'static, ()>,
@@ -364,6 +380,26 @@ impl Publication {
     /// Ready when it is over. Not to be asked again then.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.over.as_mut().poll(cx)
+    }
+
+    /// Gives something to the element, or it back when that is behind. What nobody takes any more is gone, as with
+    /// [`Publication::send`].
+    pub(crate) fn try_send(&mut self, item: Ingest) -> std::result::Result<(), Ingest> {
+        if self.is_over() {
+            return Ok(());
+        }
+        match self.items.try_send(item) {
+            Err(mpsc::error::TrySendError::Full(item)) => Err(item),
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+
+    /// Where the publisher is to move, once: empty for where it is.
+    pub(crate) fn moves(&mut self) -> Option<Arc<str>> {
+        match self.moving.has_changed() {
+            Ok(true) => self.moving.borrow_and_update().clone(),
+            _ => None,
+        }
     }
 
     /// Whether another has taken over, or the element is gone.

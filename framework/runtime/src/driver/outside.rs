@@ -26,6 +26,18 @@ struct Beside {
     pushing: Option<Waker>,
     /// Somebody who waits for a request.
     asking: Option<Waker>,
+    /// A source that takes leave when the pipeline stops.
+    leaving: Leave,
+}
+
+/// Whether a source takes leave.
+enum Leave {
+    /// It does not.
+    Never,
+    /// It waits to be told.
+    Waits(Waker),
+    /// It was told.
+    Told,
 }
 
 impl Beside {
@@ -33,7 +45,7 @@ impl Beside {
         let (control, env) = (control.clone(), env.clone());
         let task =
             Task { chain, control, env, quick: false, spinner: Spinner::new(false), input: None, flushed: false };
-        Arc::new(Mutex::new(Self { task, blocked: None, pushing: None, asking: None }))
+        Arc::new(Mutex::new(Self { task, blocked: None, pushing: None, asking: None, leaving: Leave::Never }))
     }
 
     /// Delivers everything that is pending and not held.
@@ -81,13 +93,34 @@ impl Beside {
         Poll::Pending
     }
 
+    /// Tells a source that takes leave; false if it does not.
+    fn takes_leave(&mut self) -> bool {
+        match std::mem::replace(&mut self.leaving, Leave::Told) {
+            Leave::Never => return false,
+            Leave::Waits(waker) => waker.wake(),
+            Leave::Told => {}
+        }
+        true
+    }
+
+    /// Whether the source is to leave.
+    fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.leaving, Leave::Told) {
+            return Poll::Ready(());
+        }
+        self.leaving = Leave::Waits(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// What the driver does between two polls of the source: mailbox, timers, what is pending. True when told to leave,
     /// false when told to end the stream.
     fn poll_driver(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Result<bool>> {
         while self.task.control.poll_changed(cx).is_ready() {
             match self.task.serve()? {
                 true => return Poll::Ready(Ok(true)),
-                false if self.task.control.order() == Order::Drain => return Poll::Ready(Ok(false)),
+                false if self.task.control.order() == Order::Drain && !self.takes_leave() => {
+                    return Poll::Ready(Ok(false));
+                }
                 false => {}
             }
         }
@@ -200,6 +233,10 @@ impl SourcePort for ChainPort {
 
     fn request(&mut self) -> BoxFuture<'_, (PadId, Request)> {
         Box::pin(poll_fn(|cx| lock(&self.task).poll_request(cx)))
+    }
+
+    fn stopped(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(poll_fn(|cx| lock(&self.task).poll_stopped(cx)))
     }
 
     fn effects(&mut self, out: &mut Output) {

@@ -38,7 +38,7 @@ use crate::Secret;
 use crate::calls::Procedures;
 use crate::command::Invoke;
 use crate::session::SessionError;
-use crate::session::server::{Request, ServerEvent, ServerSession, ServerSettings};
+use crate::session::server::{Request, ServerEvent, ServerSession};
 use crate::socket::Socket;
 
 /// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
@@ -133,7 +133,7 @@ impl Connection {
         let guest = Guest::new(stream.peer(), env.random());
         Self {
             socket: Socket::new(stream, env.clock.clone()),
-            session: ServerSession::new(ServerSettings::default(), env.random(), now),
+            session: ServerSession::new(site.settings.clone(), env.random(), now),
             site,
             env,
             guest,
@@ -150,7 +150,10 @@ impl Connection {
     }
 
     /// Serves the client until it leaves or has to.
-    pub(super) async fn run(mut self) {
+    ///
+    /// A task is as large as the largest thing that it may wait for, and mostly there are thousands of players: they, and what is rare, are
+    /// in boxes.
+    pub(super) async fn run(mut self: Box<Self>) {
         let peer = self.socket.peer();
         tracing::debug!(%peer, "connected");
         let end = match self.serve().await {
@@ -166,7 +169,7 @@ impl Connection {
             End::Stalled => tracing::info!(%peer, "closed: it took nothing for {} s", STALLED.to_std().as_secs()),
             End::Silent => tracing::info!(%peer, "closed: it sent nothing for {} s", SILENT.to_std().as_secs()),
         }
-        if let Err(error) = self.socket.farewell().await {
+        if let Err(error) = Box::pin(self.socket.farewell()).await {
             tracing::debug!(%peer, %error, "lost while leaving");
         }
     }
@@ -176,9 +179,13 @@ impl Connection {
             while self.hears()
                 && let Some(event) = self.session.next_event()?
             {
-                self.event(event).await;
+                match event {
+                    ServerEvent::Media { stream, media } => self.ingest(stream, Content::Media(media)).await,
+                    event => Box::pin(self.event(event)).await,
+                }
             }
             self.end_lost_publications();
+            self.ask_to_move();
             self.socket.send(self.session.output());
             if (self.leaving || self.session.is_closing()) && self.socket.is_idle() {
                 return Ok(());
@@ -191,7 +198,7 @@ impl Connection {
                 }
                 Turn::Sent | Turn::Lost => {}
                 Turn::Plays(at, progress) => self.play_on(at, progress),
-                Turn::Answered(verdict) => self.answered(verdict).await,
+                Turn::Answered(verdict) => Box::pin(self.answered(verdict)).await,
                 Turn::Measured(request, seconds) => self.session.answer_stream_length(request, seconds),
                 Turn::Timer => self.timeout()?,
             }
@@ -284,7 +291,6 @@ impl Connection {
             }
             ServerEvent::Publish { stream, publish } => self.ask_to_publish(stream, publish.name).await,
             ServerEvent::Play { stream, play } => self.ask_to_play(stream, play),
-            ServerEvent::Media { stream, media } => self.ingest(stream, Content::Media(media)).await,
             ServerEvent::Data { stream, timestamp, data } => {
                 if let Some(content) = content_of_data(timestamp, data) {
                     self.ingest(stream, content).await;
@@ -303,7 +309,7 @@ impl Connection {
             }
             ServerEvent::StreamLength { request, name } => self.ask_length(request, &name),
             ServerEvent::Call { request, invoke, .. } => self.call(request, &invoke),
-            ServerEvent::Play2 { .. } | ServerEvent::Answer(_) | ServerEvent::Close => {}
+            ServerEvent::Media { .. } | ServerEvent::Play2 { .. } | ServerEvent::Answer(_) | ServerEvent::Close => {}
         }
     }
 

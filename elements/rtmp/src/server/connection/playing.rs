@@ -35,6 +35,8 @@ const ITEM_GAP_MS: u32 = 20;
 
 /// What a client keeps ahead that does not say: what ffmpeg says by default.
 const DEFAULT_AHEAD: TimeDelta = TimeDelta::from_secs(3);
+/// Messages for which room is kept from one turn to the next. A group of pictures for one who joins needs more, once.
+const KEPT_ROOM: usize = 8;
 
 /// What a message stream needs to play.
 pub(super) struct Player {
@@ -459,10 +461,16 @@ impl Connection {
                 Content::Data(timestamp, body) => session.send_data(id, *timestamp, body),
             }
         }
+        if self.taken.capacity() > KEPT_ROOM {
+            self.taken = Vec::new();
+        }
+        // Who does not understand is told of the end instead.
+        let to = if let Source::Live(cursor) = &mut player.source { cursor.moves() } else { None };
+        let stays = to.is_none_or(|to| session.request_reconnect(Some(&*to).filter(|to| !to.is_empty())));
         let has_next = !player.playlist.is_empty();
         if is_complete || (!more && has_next) {
             self.end_item(id);
-        } else if !more {
+        } else if !more || !stays {
             self.leave(id);
             self.session.end_play(id, PlayEnd::Unpublished);
             self.leave_if_idle();

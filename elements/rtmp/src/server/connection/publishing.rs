@@ -35,7 +35,25 @@ impl Connection {
     pub(super) async fn ingest(&mut self, stream: u32, content: Content) {
         let own = self.streams.iter_mut().find(|own| own.id == stream);
         if let Some(Role::Publishes(publisher)) = own.map(|own| &mut own.role) {
-            publisher.publication.send(Ingest::Content(content)).await;
+            // Waiting is rare, and a task is as large as the largest thing that it may wait for.
+            if let Err(content) = publisher.publication.try_send(Ingest::Content(content)) {
+                Box::pin(publisher.publication.send(content)).await;
+            }
+        }
+    }
+
+    /// Asks publishers to move whose stream is to go on elsewhere. Who does not understand is told of the end instead.
+    pub(super) fn ask_to_move(&mut self) {
+        let to = |own: &mut super::Stream| match &mut own.role {
+            Role::Publishes(publisher) => publisher.publication.moves().map(|to| (own.id, to)),
+            Role::Plays(_) => None,
+        };
+        while let Some((id, to)) = self.streams.iter_mut().find_map(to) {
+            if !self.session.request_reconnect(Some(&*to).filter(|to| !to.is_empty())) {
+                self.leave(id);
+                self.session.end_publish(id, code::UNPUBLISH_SUCCESS, "The server stops.");
+                self.leave_if_idle();
+            }
         }
     }
 

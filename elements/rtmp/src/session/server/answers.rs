@@ -82,6 +82,8 @@ impl ServerSession {
         // Only the first of a playlist resets.
         let reset = std::mem::take(reset);
         *started = true;
+        // A player says little more.
+        self.events.shrink_to_fit();
         self.link.set_chunk_size(self.settings.chunk_size);
         if recorded {
             self.link.send(&UserControl::StreamIsRecorded(stream).to_message());

@@ -22,6 +22,7 @@ mod settings;
 mod stream;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_core::Time;
@@ -40,8 +41,8 @@ use crate::message::{DataFrame, UserControl};
 /// A client's connection.
 #[derive(Debug)]
 pub struct ServerSession {
-    settings: ServerSettings,
-    handshake: Option<ServerHandshake>,
+    settings: Arc<ServerSettings>,
+    handshake: Option<Box<ServerHandshake>>,
     link: Link,
     connected: Connected,
     streams: Streams,
@@ -66,11 +67,12 @@ enum Connected {
 }
 
 impl ServerSession {
-    /// A client that has just connected. `seed` is for the random bytes of the handshake.
-    pub fn new(settings: ServerSettings, seed: u64, now: Time) -> Self {
+    /// A client that has just connected. `seed` is for the random bytes of the handshake. Sessions may share their settings.
+    pub fn new(settings: impl Into<Arc<ServerSettings>>, seed: u64, now: Time) -> Self {
+        let settings = settings.into();
         let time = now.millis() as u32;
         Self {
-            handshake: Some(ServerHandshake::new(seed, time)),
+            handshake: Some(Box::new(ServerHandshake::new(seed, time))),
             link: Link::new(settings.limits),
             connected: Connected::No,
             streams: Streams::default(),
