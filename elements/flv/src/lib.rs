@@ -7,7 +7,7 @@
 //! | AMF0 and AMF3 (Adobe) | script data | crate `millstream-amf` |
 //!
 //! The [`wire`] modules know nothing of the framework: bytes go in, tags come out, and the other way round. On them stand the
-//! elements [`demux`] (`flvdemux`) and [`mux`] (`flvmux`). [`live`] hands one stream of tags to many players; servers use it.
+//! elements [`demux`] (`flvdemux`), [`mux`] (`flvmux`) and [`parse`] (`flvparse`). [`live`] hands one stream of tags to many players; servers use it.
 
 mod caps;
 pub mod demux;
@@ -15,6 +15,7 @@ pub mod demux;
 pub mod fuzz;
 pub mod live;
 pub mod mux;
+pub mod parse;
 pub mod wire;
 
 use millstream_core::Registry;
@@ -23,4 +24,5 @@ use millstream_core::Registry;
 pub fn register(registry: &mut Registry) {
     registry.add(demux::factory());
     registry.add(mux::factory());
+    registry.add(parse::factory());
 }

@@ -8,6 +8,7 @@
 //! | [`queue`] | puts a channel between two tasks |
 //! | [`tee`] | copies one stream to many branches |
 //! | [`funnel`] | merges many streams into one as they come |
+//! | [`fallbackswitch`] | shows the first of several inputs that is alive |
 //! | [`mod@concat`] | plays many streams one after the other |
 //! | [`valve`] | lets a stream through or not, as the program says while it runs |
 //! | [`capsfilter`] | lets only some caps pass |
@@ -23,6 +24,7 @@ pub mod clocksync;
 pub mod concat;
 pub mod fakesink;
 pub mod fakesrc;
+pub mod fallbackswitch;
 pub mod funnel;
 pub mod identity;
 mod pace;
@@ -47,6 +49,7 @@ pub fn register(registry: &mut Registry) {
     registry.add(concat::factory());
     registry.add(fakesink::factory());
     registry.add(fakesrc::factory());
+    registry.add(fallbackswitch::factory());
     registry.add(funnel::factory());
     registry.add(identity::factory());
     registry.add(queue::factory());
@@ -62,7 +65,7 @@ mod tests {
     fn every_element_is_documented() {
         let mut registry = Registry::new();
         register(&mut registry);
-        assert_eq!(registry.iter().count(), 12);
+        assert_eq!(registry.iter().count(), 13);
         for factory in registry.iter() {
             assert!(!factory.summary.is_empty() && factory.example.contains(factory.name), "{factory:?}");
             for property in factory.settings.properties() {

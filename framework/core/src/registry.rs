@@ -167,6 +167,8 @@ pub struct Factory {
     pub latency: TimeDelta,
     /// What it says about templates, if some of its settings make it a template source.
     pub template: Option<TemplateDecl>,
+    /// An input that fails is one that is absent: the element goes on with the others.
+    pub survives_lost_inputs: bool,
     build: Arc<BuildFn>,
     check: Arc<CheckFn>,
     check_pads: Arc<CheckPadsFn>,
@@ -204,6 +206,7 @@ impl Factory {
             passthrough: false,
             latency: TimeDelta::ZERO,
             template: None,
+            survives_lost_inputs: false,
             build: Arc::new(build),
             check: Arc::new(|_| Ok(())),
             check_pads: Arc::new(|_, _| Ok(())),
@@ -249,6 +252,12 @@ impl Factory {
     /// How much later its output comes than its input, when live.
     pub fn latency(self, latency: TimeDelta) -> Self {
         Self { latency, ..self }
+    }
+
+    /// An input whose sender failed without ending its stream becomes absent, and the element goes on with the others. Without it the
+    /// element fails with its input, because half of a stream must not look like a whole one. For aggregates.
+    pub fn survives_lost_inputs(self) -> Self {
+        Self { survives_lost_inputs: true, ..self }
     }
 
     /// Says which settings cannot work: each by itself is valid, but not beside the others. Asked when a pipeline is checked, and again

@@ -12,6 +12,7 @@
 //! | `driver` | the loop of one task: source, mailbox, timers, full links |
 //! | `failures` | branches that failed while the rest goes on |
 //! | `supervise`, `backoff` | builds anew what has failed, and how soon |
+//! | `watch` | tells of consumers that take nothing |
 //! | `joint` | one timeline for what is sent before and after |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
 //! | `instances` | the pipelines of a template, one for each who comes |
@@ -35,6 +36,7 @@ mod port;
 mod spin;
 mod stats;
 mod supervise;
+mod watch;
 
 use std::future::Future;
 use std::io;
@@ -49,6 +51,8 @@ pub use bus::Bus;
 pub use instances::{InstanceEvent, InstanceEvents, InstanceMonitor, InstanceReport, Instances, InstancesStopper};
 pub use pipeline::{CANCEL_LIMIT, DRAIN_LIMIT, Monitor, Pipeline, Stopper, TeardownLimits};
 pub use stats::{DropCount, LinkReport};
+pub use watch::STALL_LIMIT;
+
 use tracing::Instrument;
 
 /// Clock, files and threads for any number of pipelines.

@@ -24,6 +24,7 @@ use crate::link::{Dest, Memory, SrcLink};
 use crate::plan::{Blueprint, LinkHandle, Outside, Plan, plan};
 use crate::stats::{DropCount, DropStats, LinkReport, Whereabouts};
 use crate::supervise::{Supervisor, spawn};
+use crate::watch::{STALL_LIMIT, Watch};
 
 /// How long elements may take to finish what they hold after [`Pipeline::stop`], before they are cancelled.
 pub const DRAIN_LIMIT: TimeDelta = TimeDelta::from_secs(30);
@@ -54,18 +55,21 @@ pub struct Pipeline {
     asked: Arc<Notify>,
 }
 
-/// How long a pipeline may take to end.
+/// How long a pipeline may take to end, and its consumers to take something.
 #[derive(Clone, Copy, Debug)]
 pub struct TeardownLimits {
     /// From [`Pipeline::stop`] until what still runs is cancelled.
     pub drain: TimeDelta,
     /// From cancelling until what still runs is named and left behind.
     pub cancel: TimeDelta,
+    /// How long a consumer behind a live source may leave what waits for it, before the bus says
+    /// [`MessageKind::Stalled`].
+    pub stall: TimeDelta,
 }
 
 impl Default for TeardownLimits {
     fn default() -> Self {
-        Self { drain: DRAIN_LIMIT, cancel: CANCEL_LIMIT }
+        Self { drain: DRAIN_LIMIT, cancel: CANCEL_LIMIT, stall: STALL_LIMIT }
     }
 }
 
@@ -74,6 +78,7 @@ struct TaskHandle {
     whereabouts: Arc<Whereabouts>,
     names: Vec<Arc<str>>,
     is_source: bool,
+    has_sink: bool,
     running: bool,
 }
 
@@ -146,8 +151,8 @@ impl Pipeline {
         self.latency = self.latency.max(plan.latency);
         for task in &plan.tasks {
             let (control, whereabouts) = (task.control.clone(), task.whereabouts.clone());
-            let (names, is_source) = (task.names.clone(), task.is_source);
-            self.tasks.push(TaskHandle { control, whereabouts, names, is_source, running: true });
+            let (names, is_source, has_sink) = (task.names.clone(), task.is_source, task.has_sink);
+            self.tasks.push(TaskHandle { control, whereabouts, names, is_source, has_sink, running: true });
         }
         let mut supervised: BTreeMap<usize, Vec<_>> = BTreeMap::new();
         // Consumers first, so that nothing waits in a link for a task that is still being made.
@@ -165,6 +170,9 @@ impl Pipeline {
                     })?;
                 }
             }
+        }
+        if let Some(watch) = Watch::new(plan.blueprint.clone(), self.limits.stall) {
+            self.spawner.spawn("watch", false, watch.run()).map_err(|e| Error::io("cannot start a task", e))?;
         }
         for (domain, tasks) in supervised {
             let supervisor = Supervisor {
@@ -298,7 +306,10 @@ impl Pipeline {
             deadline = deadline.or_else(|| self.draining().then(|| self.deadline(self.limits.drain, Order::Drain)));
             let ended = self.next_end(deadline.map(|(at, _)| at)).await;
             match (ended, deadline) {
-                (Some((task, Ok(_))), _) => self.tasks[task].running = false,
+                (Some((task, Ok(_))), _) => {
+                    self.tasks[task].running = false;
+                    self.stop_if_unheard();
+                }
                 (Some((task, Err(error))), _) => {
                     self.tasks[task].running = false;
                     deadline = Some(self.failed(error));
@@ -316,6 +327,13 @@ impl Pipeline {
         match self.failures.take_first().or(self.error.take()) {
             Some(error) => Err(error),
             None => Ok(()),
+        }
+    }
+
+    /// When every sink has come to its end, nobody hears the sources that go on: a file that loops, a publisher that was not shown.
+    fn stop_if_unheard(&self) {
+        if !self.tasks.iter().any(|task| task.running && task.has_sink) {
+            self.stop();
         }
     }
 

@@ -219,6 +219,34 @@ impl Port {
         waker.into_iter().for_each(Waker::wake);
     }
 
+    /// True when media waits, and the consumer has no reason to leave it: an aggregate may be waiting for another pad.
+    pub(crate) fn waits_for_consumer(&self) -> bool {
+        let state = self.lock();
+        let starves = |pad: PadId| state.pads.get(pad.index()).is_some_and(|p| p.items.is_empty() && !p.ended);
+        let starved = state.group && state.wanted.iter().any(starves);
+        !state.closed && !starved && state.pads.iter().any(|p| p.buffers > 0)
+    }
+
+    /// Counter that moves when the consumer takes something.
+    pub(crate) fn taken(&self) -> &AtomicUsize {
+        &self.taken
+    }
+
+    /// Pads whose producers have gone without an end, which count as ended from now on. None where `survive` is false, or no other
+    /// pad is left.
+    pub(crate) fn forget_lost(&self, survive: bool) -> Vec<PadId> {
+        let mut state = self.lock();
+        if !survive || state.pads.iter().all(|p| p.lost || p.ended) && !state.pads.iter().any(|p| p.ended && !p.lost) {
+            return Vec::new();
+        }
+        let lost = (0_u16..).zip(&mut state.pads).filter(|(_, pad)| pad.lost && pad.items.is_empty());
+        lost.map(|(at, pad)| {
+            (pad.lost, pad.ended) = (false, true);
+            PadId(at)
+        })
+        .collect()
+    }
+
     /// True when something waits to be taken.
     pub(crate) fn is_ready(&self) -> bool {
         self.lock().pads.iter().any(|p| !p.items.is_empty())

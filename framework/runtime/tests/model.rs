@@ -277,9 +277,11 @@ fn caps_that_change_reach_everybody_in_order_and_are_checked() {
 
 #[test]
 fn a_sink_that_blocks_for_ever_is_named_and_left_behind() {
-    let runtime = millstream_runtime::Runtime::new()
-        .unwrap()
-        .with_teardown_limits(TeardownLimits { drain: TimeDelta::from_millis(50), cancel: TimeDelta::from_millis(50) });
+    let runtime = millstream_runtime::Runtime::new().unwrap().with_teardown_limits(TeardownLimits {
+        drain: TimeDelta::from_millis(50),
+        cancel: TimeDelta::from_millis(50),
+        ..TeardownLimits::default()
+    });
     let mut b = Build::default();
     let src = b.add("src", counter(10));
     let hangs = transform(|| {

@@ -399,3 +399,51 @@ fn headers_are_said_again() {
     assert_eq!(anew[..4], [-1, -2, 30, 31]);
     assert!(anew.contains(&-3));
 }
+
+/// A sink that takes nothing between two times.
+struct Hangs(Log);
+
+impl Sink for Hangs {
+    fn run(self: Box<Self>, mut cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            while let Some((_, item)) = cx.recv().await {
+                if text(&item) == "1000" {
+                    cx.env.clock.sleep_until(Time::from_millis(21_000)).await;
+                }
+                self.0.lock().unwrap().push(text(&item));
+            }
+            Ok(())
+        })
+    }
+}
+
+#[test]
+fn a_target_that_takes_nothing_is_stalled_and_recovers_at_a_key_frame() {
+    let log = Log::default();
+    let inner = log.clone();
+    let (b, _, others) = fan_out(element(move |_| Element::Sink(Box::new(Hangs(inner.clone())))), 30_000);
+    let runtime = simulation(1);
+    let mut pipeline = runtime.start(&b.graph).unwrap();
+    let mut bus = pipeline.bus().unwrap();
+    runtime.block_on(pipeline.wait()).unwrap();
+    let mut told = Vec::new();
+    while let Some(message) = bus.try_next() {
+        match message.kind {
+            MessageKind::Stalled { idle } => told.push((message.element.to_string(), "stalled", idle)),
+            MessageKind::Recovered { after } => told.push((message.element.to_string(), "recovered", after)),
+            _ => {}
+        }
+    }
+    let [(stalled_by, "stalled", idle), (recovered_by, "recovered", after)] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!((stalled_by.as_str(), recovered_by.as_str()), ("two", "two"));
+    // Looked at every quarter of the limit of 10 s.
+    assert!((10_000..=12_500).contains(&idle.millis()) && (19_000..=25_000).contains(&after.millis()), "{told:?}");
+    for other in &others {
+        assert_eq!(numbers(other).len(), 30_000, "the others lose nothing");
+    }
+    let received = numbers(&log);
+    let jump = received.windows(2).find(|pair| pair[1] != pair[0] + 1).unwrap();
+    assert!(jump[1] % 10 == 0 && jump[1] >= 21_000, "goes on at a key frame: {jump:?}");
+}

@@ -439,6 +439,36 @@ fn interrupt(mut running: std::process::Child) {
     assert_eq!(running.wait().expect("a child").code(), Some(130));
 }
 
+/// The order of inputs is in `failover.rs`; here a foreign publisher goes away and the bundled clip takes its place.
+#[test]
+fn failover() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    let listen = free_address();
+    let switching = listening("failover", listen, &[("stable", "0s")]);
+    let line = format!("rtmpsrc location=rtmp://{listen}/live/out ! filesink location={}", out.display());
+    let player = millstream(&root()).args(["launch", "--quiet", &line]).spawn().expect("it starts");
+    let published = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-re", "-t", "3", "-i"])
+        .arg(fixture("h264b_aac48s_10s.flv"))
+        .args(["-c", "copy", "-f", "flv", &format!("rtmp://{listen}/live/primary")])
+        .output()
+        .expect("ffmpeg runs: `cargo xtask setup` installs it");
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    // The clip comes at its own pace; what was played so far is in a part file.
+    let part = dir.path().join("out.flv.part");
+    let before = std::fs::metadata(&part).map_or(0, |meta| meta.len());
+    millstream_tests::until("the slate is played", || {
+        std::fs::metadata(&part).is_ok_and(|meta| meta.len() > before + 500_000)
+    });
+    millstream_tests::signal(&switching, "INT");
+    let codes = [switching, player].map(|mut running| running.wait().expect("a child").code());
+    assert_eq!(codes, [Some(130), Some(0)], "interrupted, and the end of the stream");
+    let (pictures, sounds, keys) = counts(&out);
+    assert!(pictures > 90 && sounds > 90 && keys >= 4, "{pictures} {sounds} {keys}");
+    assert!(seconds(&out) > 3.0, "{}", seconds(&out));
+}
+
 #[test]
 fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
     let tests = include_str!("pipelines.rs");

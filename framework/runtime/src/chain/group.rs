@@ -25,6 +25,10 @@ impl Group {
         Self { aggregate, inbox: Inbox::new(pads), wanted, done: false, epoch: None, stale: PadSet::empty() }
     }
 
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
     pub(crate) fn wanted(&self) -> PadSet {
         self.wanted
     }

@@ -62,6 +62,8 @@ pub(crate) struct Slot {
     pub(crate) seek: Option<u64>,
     /// A failure here ends this branch and not the pipeline.
     pub(crate) isolated: bool,
+    /// An input that is lost is one that is absent.
+    pub(crate) survives_lost_inputs: bool,
 }
 
 /// Who feeds a sink pad.
@@ -506,6 +508,11 @@ impl Chain {
             Some((node, pad, request)) => self.request(node, pad, request),
             None => Ok(()),
         }
+    }
+
+    /// True when the element at the head has failed, and the rest of the pipeline goes on without this task.
+    pub(crate) fn is_headless(&self) -> bool {
+        matches!(self.nodes.first().map(|n| &n.kind), Some(Kind::Dead))
     }
 
     /// True when something waits to be delivered.

@@ -125,6 +125,9 @@ impl Task {
                     return Ok(End::Cancelled);
                 }
                 let made = self.chain.produce()?;
+                if self.chain.is_headless() {
+                    return Ok(End::Cancelled);
+                }
                 let more = self.quick && made == Produce::More;
                 let left = if more { self.deliver().await? } else { self.drain().await? };
                 if left {
@@ -153,6 +156,7 @@ impl Task {
         }
         let mut open = self.chain.nodes.first().map_or(0, |n| n.sinks.len());
         let mut batch = VecDeque::new();
+        let survives = self.chain.nodes.first().is_some_and(|n| n.survives_lost_inputs);
         while open > 0 {
             let seen = port.handed_over().load(Ordering::Relaxed);
             if !port.is_ready() {
@@ -160,7 +164,12 @@ impl Task {
             }
             let woken = wait_for(pin!(port.take(&mut batch)), &self.control, &self.env, self.chain.deadline()).await;
             if batch.is_empty() && port.is_lost() {
-                return self.chain.abandon().map(|()| End::Cancelled);
+                let lost = port.forget_lost(survives);
+                if lost.is_empty() {
+                    return self.chain.abandon().map(|()| End::Cancelled);
+                }
+                open = open.saturating_sub(lost.len());
+                batch.extend(lost.into_iter().map(|pad| (pad, Item::Absent)));
             }
             self.chain.set_now(self.env.clock.now());
             match woken {
@@ -195,6 +204,10 @@ impl Task {
             if self.drain().await? {
                 return Ok(End::Cancelled);
             }
+            if survives && self.is_done() {
+                // Its inputs are independent: what it has left of them nobody waits for.
+                break;
+            }
         }
         self.drain_timers().await
     }
@@ -202,6 +215,11 @@ impl Task {
     /// A flush makes an ended pad live again.
     fn reopened(&self, open: usize) -> usize {
         self.chain.nodes.first().map_or(open, |n| n.sinks.len().max(open))
+    }
+
+    /// True when the aggregate at the head has sent its end.
+    fn is_done(&self) -> bool {
+        matches!(self.chain.nodes.first().map(|n| &n.kind), Some(Kind::Aggregate(group)) if group.is_done())
     }
 
     fn tell_inbox(&self, port: &Port) {

@@ -188,10 +188,17 @@ pub(super) async fn run_source(
         Poll::Ready(result) => Poll::Ready(result.map(|()| false)),
         Poll::Pending => lock(&task).poll_driver(&mut timer, cx),
     })
-    .await?;
+    .await;
     drop(future);
-    if cancelled {
-        return Ok(End::Cancelled);
+    match cancelled {
+        Ok(false) => {}
+        Ok(true) => return Ok(End::Cancelled),
+        Err(error) => {
+            let chain = &mut lock(&task).task.chain;
+            // What failed may be the source, or an element of the chain that is not isolated.
+            let own = error.element() == chain.nodes.first().map(|n| &*n.name);
+            return if own { chain.outside_failed(error).map(|()| End::Cancelled) } else { Err(error) };
+        }
     }
     let Some(beside) = Arc::into_inner(task) else { return Err(Error::bug("a source kept its port")) };
     let mut task = beside.into_inner().unwrap_or_else(PoisonError::into_inner).task;

@@ -136,6 +136,17 @@ impl Blueprint {
         (0..self.specs.len()).filter(|task| self.domain_of_task(*task) == Some(domain)).collect()
     }
 
+    /// Tasks that others feed with what comes from a live source.
+    pub(crate) fn live_consumers(&self) -> impl Iterator<Item = usize> {
+        let fed = |task: &usize| self.graph.links_into(self.specs[*task].head).next().is_some();
+        (0..self.specs.len()).filter(fed).filter(|task| self.live[self.specs[*task].head])
+    }
+
+    /// Name of the first element of a task.
+    pub(crate) fn head_of(&self, task: usize) -> &Arc<str> {
+        &self.graph.nodes[self.specs[task].head].name
+    }
+
     /// The port of a task as it is now.
     pub(crate) fn port(&self, task: usize) -> Arc<Port> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)[task].clone()
@@ -277,11 +288,12 @@ impl Assembly<'_> {
             Head::Source(_) | Head::Sink(..) => false,
         };
         let is_source = matches!(head, Head::Blocking | Head::Source(_));
+        let has_sink = chain.nodes.iter().any(|slot| slot.srcs.is_empty());
         let names = chain.nodes.iter().map(|s| s.name.clone()).collect();
         let control = plan.controls[task].clone();
         let (env, spinner) = (plan.env.clone(), Spinner::new(plan.spin));
         let driver = Driver { chain, head, control: control.clone(), env, quick: !blocks, spinner };
-        Ok(PlannedTask { index: task, driver, control, whereabouts, names, thread, is_source })
+        Ok(PlannedTask { index: task, driver, control, whereabouts, names, thread, is_source, has_sink })
     }
 
     fn kind_of(&mut self, node: usize, task: usize) -> Result<Taken> {
@@ -333,6 +345,7 @@ impl Assembly<'_> {
             wake: None,
             seek: None,
             isolated: plan.isolated[node],
+            survives_lost_inputs: plan.graph.nodes[node].factory.survives_lost_inputs,
         }
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct PlannedTask {
     pub(crate) names: Vec<Arc<str>>,
     pub(crate) thread: bool,
     pub(crate) is_source: bool,
+    /// Somewhere in it the stream ends.
+    pub(crate) has_sink: bool,
 }
 
 /// What the outside may look at of a link.
