@@ -32,7 +32,7 @@ pub struct HttpFlvSinkSettings {
     pub listen: SocketAddr,
     /// Path of the URL, by custom `/APP/STREAM.flv`: `/live/cam.flv` in `http://host:8080/live/cam.flv`.
     pub path: String,
-    /// Shows the stream on the listener's watch page.
+    /// Shows the stream on the listener's watch page, and names it at `/readyz`.
     #[serde(default = "yes")]
     pub listed: bool,
     /// Directory with `hls.js` and `mpegts.js`, with which the watch page of the listener plays then instead of by itself.
@@ -74,7 +74,8 @@ pub fn factory() -> Factory {
              - A player that takes nothing for 60 s is closed.\n\
              - Callbacks get what nginx-rtmp posts to `on_play` and `on_play_done`, or with `callback-format=json` what SRS posts to `on_play` \
              and `on_stop`: application and stream are the last two parts of the path, without `.flv`.\n\
-             - `/watch` at the same address is a page that lists and plays its streams; `/healthz` answers `ok`.\n\n\
+             - `/watch` at the same address is a page that lists and plays its streams; `/healthz` answers `ok`, `/readyz` whether all \
+             streams come, `/metrics` numbers for Prometheus.\n\n\
              Posts `players` with their `count` when one comes or goes.",
         )
         .example("filesrc location=in.flv ! clocksync ! httpflvsink path=/live/cam.flv")
@@ -106,7 +107,7 @@ impl Sink for HttpFlvSink {
             let route = FlvRoute { feed: feed.clone(), access: access.clone(), env: cx.env.clone() };
             let mounted = server.mount(&settings.path, Arc::new(route))?;
             let meter = Meters::add(&cx.env, NAME, name_of(&settings.path));
-            let _listing = settings.listed.then(|| server.list(Way::Flv, &settings.path, meter.clone()));
+            let _listing = server.list(Way::Flv, &settings.path, meter.clone(), settings.listed);
             if let Some(scripts) = settings.watch_scripts {
                 server.play_with(scripts);
             }

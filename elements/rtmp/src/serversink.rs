@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
+use millstream_core::meter::Meters;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Sink, SinkCx, TimeDelta};
 use millstream_flv::live::{FeedLimits, Hold, Serving};
@@ -114,8 +115,9 @@ impl Sink for RtmpServerSink {
             tracing::info!(at = %server.local, stream = %name, "serves players");
             let scheme = if settings.tls_cert.is_some() { "rtmps" } else { "rtmp" };
             cx.tell(|out| out.post(address(Guest::Player, scheme, server.local, &format!("/{name}"))));
+            let meter = Meters::add(&cx.env, "rtmpserversink", &name.to_string());
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
-            let mut serving = Serving::new(cx, feed, hold, |tag| content_of(tag).map(Entry::new));
+            let mut serving = Serving::new(cx, feed, hold, |tag| content_of(tag).map(Entry::new)).metered(meter);
             serving.run().await?;
             let drain = nanos(settings.drain);
             if drain > TimeDelta::ZERO {

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
+use millstream_core::meter::{Meter, Meters};
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::template::{TemplateDecl, TemplateSource};
 use millstream_core::{
     Buffer, BufferFlags, BuildCx, Caps, Element, Env, Error, Factory, Item, MessageKind, PadId, PadTemplate, Result,
     Secret, Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
 };
+use millstream_flv::live::count;
 use millstream_flv::wire::FileHeader;
 use millstream_server::access::{Access, AccessSettings, CallbackFormat, Keys, default_callback_timeout};
 use millstream_server::listen::{Guest, address};
@@ -253,6 +255,7 @@ struct Receiver {
     cx: SourceCx,
     intake: IntakeLease,
     timeline: Timeline,
+    meter: Arc<Meter>,
     /// Ends when the publisher has left for longer than `grace`.
     once: bool,
     is_instance: bool,
@@ -267,10 +270,12 @@ struct Receiver {
 impl Receiver {
     fn new(settings: &RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: Arc<Server>) -> Self {
         let grace = TimeDelta::from_nanos(settings.grace.as_nanos());
+        let meter = Meters::add(&cx.env, "rtmpserversrc", &intake.name().to_string());
         Self {
             cx,
             intake,
             timeline: Timeline::default(),
+            meter,
             once: settings.eos_on_unpublish,
             is_instance: false,
             grace,
@@ -306,6 +311,7 @@ impl Receiver {
                 Some(Ingest::Begin) => {
                     until = None;
                     self.tell("published");
+                    self.meter.connected();
                     self.timeline.begin(self.cx.env.clock.now());
                 }
                 Some(Ingest::Content(content)) => self.send(content).await?,
@@ -346,6 +352,7 @@ impl Receiver {
 
     async fn send(&mut self, content: Content) -> Result<()> {
         let (content, time) = self.timeline.place(content, self.cx.env.clock.now());
+        count(&self.meter, content.kind(), content.body(), time.millis() as u32);
         self.cx.push(PadId::FIRST, Item::buffer(buffer_of(&content, time))).await
     }
 }

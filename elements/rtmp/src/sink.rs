@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
+use millstream_core::meter::{Meter, Meters};
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
     Buffer, BuildCx, Element, Env, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time,
     TimeDelta,
 };
-use millstream_flv::live::FeedLimits;
+use millstream_flv::live::{FeedLimits, count};
 use millstream_flv::wire::FlvReader;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +27,9 @@ use crate::{RtmpUrl, Scheme};
 
 /// Attempts to connect again of a job that is not live: a server that restarts comes back within these.
 const RETRIES_OF_A_JOB: u32 = 3;
+
+/// Why the server is not given something.
+const MISSED: &str = "server too slow or away";
 
 /// Settings of `rtmpsink`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -133,6 +137,8 @@ impl Sink for RtmpSink {
                 },
                 gop_cache: self.live,
             });
+            // The stream is a key, which only its server may see: its place is named without it.
+            let meter = Meters::add(&cx.env, "rtmpsink", &self.url.to_string());
             let (notices, heard) = mpsc::unbounded_channel();
             let delivery = Delivery {
                 settings: ClientSettings::new(self.url, Purpose::Publish(PublishType::Live)),
@@ -146,7 +152,7 @@ impl Sink for RtmpSink {
                 notices,
                 backoff: Backoff::default(),
             };
-            let intake = Intake { cx, feed, reader: FlvReader::new(), wait: !self.live, heard };
+            let intake = Intake { meter, cx, feed, reader: FlvReader::new(), wait: !self.live, heard };
             // Delivery ends behind the end of the feed, which the intake brings.
             tokio::try_join!(intake.run(), delivery.run()).map(drop)
         })
@@ -158,6 +164,7 @@ struct Intake {
     cx: SinkCx,
     feed: Arc<Feed>,
     reader: FlvReader,
+    meter: Arc<Meter>,
     /// For room, instead of leaving out.
     wait: bool,
     heard: mpsc::UnboundedReceiver<Notice>,
@@ -190,11 +197,15 @@ impl Intake {
     fn count_missed(&mut self) {
         let missed = self.feed.take_dropped();
         if missed > 0 {
-            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped("server too slow or away", 0, None)));
+            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped(MISSED, 0, None)));
+            self.meter.dropped(MISSED, missed);
         }
     }
 
     fn tell(&mut self, notice: Notice) {
+        if matches!(notice, Notice::Connected) {
+            self.meter.connected();
+        }
         self.cx.tell(|out| match notice {
             Notice::Connected => out.post(MessageKind::Element { name: "connected", fields: Vec::new() }),
             Notice::Lost(error) => {
@@ -218,6 +229,7 @@ impl Intake {
         loop {
             let tag = self.reader.next().map_err(|error| Error::malformed(error.to_string()))?;
             let Some(tag) = tag else { return Ok(()) };
+            count(&self.meter, tag.kind, &tag.body, tag.timestamp);
             if let Some(content) = content_of(tag) {
                 self.feed.push(Entry::new(content), false);
             }

@@ -1,14 +1,17 @@
 //! `rtmpsrc`: plays from a server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
+use millstream_core::meter::{Meter, Meters};
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{
     Buffer, BufferFlags, BuildCx, Caps, Element, Error, Factory, Item, MessageKind, PadId, PadTemplate, Result,
     Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
 };
+use millstream_flv::live::count;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -87,7 +90,10 @@ impl Source for RtmpSrc {
         let patience = TimeDelta::from_nanos(self.settings.timeout.as_nanos());
         let play = Purpose::Play { start: PlayStart::LiveOrRecorded, duration: None };
         let client = ClientSettings { silence_timeout: Some(patience), ..ClientSettings::new(self.url, play) };
+        // The stream is a key, which only its server may see: its place is named without it.
+        let meter = Meters::add(&cx.env, "rtmpsrc", &client.url.to_string());
         let player = Player {
+            meter,
             settings: self.settings,
             client,
             trust: self.trust,
@@ -116,6 +122,7 @@ struct Player {
     cx: SourceCx,
     timeline: Timeline,
     backoff: Backoff,
+    meter: Arc<Meter>,
 }
 
 impl Player {
@@ -169,6 +176,7 @@ impl Player {
                 ClientEvent::Playing { .. } => {
                     tracing::info!(url = %self.client.url, "plays");
                     playing = true;
+                    self.meter.connected();
                     self.backoff.reset();
                     self.timeline.begin(self.cx.env.clock.now());
                     self.cx.tell(|out| out.post(MessageKind::Element { name: "connected", fields: Vec::new() }));
@@ -194,6 +202,7 @@ impl Player {
             };
             let Some(content) = content else { continue };
             let (content, time) = self.timeline.place(content, self.cx.env.clock.now());
+            count(&self.meter, content.kind(), content.body(), time.millis() as u32);
             if let Err(error) = self.cx.push(PadId::FIRST, Item::buffer(buffer_of(&content, time))).await {
                 return Ok(Played::Unwanted(error));
             }

@@ -39,8 +39,8 @@ fn the_list_says_what_comes_lately_and_forgets_what_goes() {
         let server = Server::at(env, ADDRESS).unwrap();
         let name = "live/<b>\"&\n";
         let meter = Meters::add(env, "httpflvsink", name);
-        let flv = server.list(Way::Flv, "/live/x.flv", meter.clone());
-        let hls = server.list(Way::Hls, "/live/x/index.m3u8", Meters::add(env, "hlssink", name));
+        let flv = server.list(Way::Flv, "/live/x.flv", meter.clone(), true);
+        let hls = server.list(Way::Hls, "/live/x/index.m3u8", Meters::add(env, "hlssink", name), true);
         let mut client = Client::connect(&net, ADDRESS).await;
         let seen = streams(&mut client).await;
         assert_eq!(seen["streams"][0]["name"], name, "one stream, and its name is whole");

@@ -85,7 +85,7 @@ pub(super) struct Serving {
     mounted: Mounted,
     shown: Arc<Shown>,
     meter: Arc<Meter>,
-    _listing: Option<Listing>,
+    _listing: Listing,
 }
 
 impl Serving {
@@ -99,7 +99,7 @@ impl Serving {
         out.post(address(Guest::Player, "http", server.local(), &list));
         let playlist = format!("{}/{}", place.path, plan.playlist_name);
         let meter = Meters::add(env, "hlssink", place.path.trim_start_matches('/'));
-        let listing = place.listed.then(|| server.list(Way::Hls, &playlist, meter.clone()));
+        let listing = server.list(Way::Hls, &playlist, meter.clone(), place.listed);
         if let Some(scripts) = &place.scripts {
             server.play_with(scripts.clone());
         }

@@ -9,6 +9,7 @@
 //! | `routes` | what is mounted where |
 //! | `body` | what a response carries |
 //! | [`content`] | bytes and files of known length, in parts if asked for |
+//! | `metrics` | numbers for Prometheus, and whether all streams come |
 //! | [`watch`] | the page that lists and plays the streams of a listener |
 //! | [`client`] | a request to another's server |
 //!
@@ -20,6 +21,7 @@ mod body;
 pub mod client;
 pub mod content;
 mod io;
+mod metrics;
 mod path;
 mod routes;
 mod serve;
@@ -28,6 +30,7 @@ pub mod watch;
 pub use answer::{nothing_here, text};
 pub use body::{Body, Live, Slices};
 pub use hyper;
+pub use metrics::{METRICS, READY};
 pub use path::normalise;
 pub use routes::{Answer, Ask, Connection, Mounted, Route};
 
@@ -40,6 +43,7 @@ use millstream_core::env::TaskHandle;
 use millstream_core::meter::Meter;
 use millstream_core::{Env, Error, Result, TimeDelta};
 
+use self::metrics::{Metrics, Ready};
 use self::routes::Routes;
 use self::watch::{List, Listing, Page, STREAMS, Shown, WATCH, Way};
 use crate::listen::{Shared, accept};
@@ -53,7 +57,7 @@ pub const HEALTH: &str = "/healthz";
 /// When nobody could ask for it, it is not written as [`normalise`] writes it, or every listener has something there. The hint has
 /// `example`.
 pub fn check_path(path: &str, example: &str) -> Result<()> {
-    if [HEALTH, STREAMS, WATCH].contains(&path) || path.starts_with("/watch/") {
+    if [HEALTH, READY, METRICS, STREAMS, WATCH].contains(&path) || path.starts_with("/watch/") {
         let error = Error::settings(format!("every listener has something of its own at {path}"));
         return Err(error.hint(format!("choose another path: {example}")));
     }
@@ -75,7 +79,7 @@ pub struct Server {
     routes: Arc<Routes>,
     local: SocketAddr,
     shown: Arc<Shown>,
-    _own: [Mounted; 3],
+    _own: [Mounted; 5],
     _accept: TaskHandle,
 }
 
@@ -92,6 +96,8 @@ impl Server {
             let own = [
                 routes.mount(HEALTH, Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "ok\n")), false)?,
                 routes.mount(STREAMS, Arc::new(List(shown.clone())), false)?,
+                routes.mount(READY, Arc::new(Ready(shown.clone())), false)?,
+                routes.mount(METRICS, Arc::new(Metrics(env.clone())), false)?,
                 routes.mount(WATCH, Arc::new(page), true)?,
             ];
             let (served, outside) = (routes.clone(), env.clone());
@@ -122,8 +128,9 @@ impl Server {
     }
 
     /// Puts a stream on the list that the watch page shows, until what this gives is dropped.
-    pub fn list(&self, way: Way, path: &str, meter: Arc<Meter>) -> Listing {
-        self.shown.list(way, path, meter)
+    /// `/readyz` waits for it; one that is not `shown` is not named anywhere.
+    pub fn list(&self, way: Way, path: &str, meter: Arc<Meter>, shown: bool) -> Listing {
+        self.shown.list(way, path, meter, shown)
     }
 
     /// Lets the watch page play with `hls.js` and `mpegts.js` of a directory.

@@ -66,6 +66,7 @@ pub(super) struct Listed {
     way: Way,
     path: String,
     meter: Arc<Meter>,
+    is_shown: bool,
     id: u64,
 }
 
@@ -83,11 +84,11 @@ struct Now {
 }
 
 impl Shown {
-    pub(super) fn list(self: &Arc<Self>, way: Way, path: &str, meter: Arc<Meter>) -> Listing {
+    pub(super) fn list(self: &Arc<Self>, way: Way, path: &str, meter: Arc<Meter>, is_shown: bool) -> Listing {
         let mut now = self.now();
         let id = now.next;
         now.next += 1;
-        now.listed.push(Listed { way, path: path.to_owned(), meter, id });
+        now.listed.push(Listed { way, path: path.to_owned(), meter, is_shown, id });
         Listing { shown: self.clone(), id }
     }
 
@@ -95,11 +96,23 @@ impl Shown {
         self.now().scripts = Some(scripts);
     }
 
+    /// Paths whose streams do not come; of those that are not shown only that there are some.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let now = self.now();
+        let missing = now.listed.iter().filter(|one| !one.meter.read().is_live);
+        missing
+            .map(|one| if one.is_shown { one.path.clone() } else { "a stream that is not listed".to_owned() })
+            .collect()
+    }
+
     /// Streams by name, the most telling meter of each first: FLV is counted as it comes.
     fn to_json(&self) -> Value {
         let now = self.now();
         let mut streams = BTreeMap::<&str, Vec<&Listed>>::new();
-        now.listed.iter().for_each(|one| streams.entry(one.meter.stream()).or_default().push(one));
+        now.listed
+            .iter()
+            .filter(|one| one.is_shown)
+            .for_each(|one| streams.entry(one.meter.stream()).or_default().push(one));
         let streams: Vec<Value> = streams.into_iter().map(|(name, listed)| stream(name, &listed)).collect();
         let scripts = if now.scripts.is_some() { &SCRIPTS[..] } else { &[] };
         json!({ "streams": streams, "scripts": scripts })
