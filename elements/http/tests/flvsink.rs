@@ -10,8 +10,8 @@ use millstream_flv::wire::TagKind;
 use millstream_runtime::{Bus, Runtime};
 use millstream_testkit::Weather;
 
-/// What the cached group of pictures makes of a stream that has begun: headers have the time of the first frame.
-const JOINED: [u32; 5] = [80, 80, 80, 90, 120];
+/// What the cached group of pictures makes of a stream that has begun: configurations have the time of the first frame, metadata has none.
+const JOINED: [u32; 5] = [0, 80, 80, 90, 120];
 
 fn begun() -> Vec<millstream_core::Buffer> {
     vec![file_header(), metadata(), config(), key(0, 50), inter(40, 50), key(80, 50), audio(90), inter(120, 50)]

@@ -21,8 +21,10 @@ use millstream_server::listen::{Guest, address};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::command::PublishType;
 use crate::server::feed::Content;
 use crate::server::mounts::{Ingest, IntakeLease, Second, StreamName};
+use crate::server::recorder::{Notes, Recorder};
 use crate::server::tags::buffer_of;
 use crate::server::templates::{Templates, VARIABLES, Wish};
 use crate::server::{Server, server_at};
@@ -62,6 +64,10 @@ pub struct RtmpServerSrcSettings {
     /// What happens to a second publisher.
     #[serde(default)]
     pub duplicate: DuplicatePolicy,
+    /// Directory of recordings. What is published as `record` or `append` goes to `DIR/APP/STREAM.flv` as well: anew, or behind what is
+    /// there. Without it such a publication is like any other.
+    #[serde(default)]
+    pub record: Option<PathBuf>,
     /// Ends the stream when its publisher has left and not come back within `grace`; else waits for the next one.
     #[serde(default)]
     pub eos_on_unpublish: bool,
@@ -159,6 +165,8 @@ pub fn factory() -> Factory {
              - A publisher that leaves and comes back, or another one, goes on on the same timeline.\n\
              - A publisher that sends nothing for 30 s is closed.\n\
              - When the pipeline is behind, the publisher is not read.\n\
+             - With `record`, a publisher that asks for it is recorded. The file has its name when it is whole, with duration and index; while it \
+             grows it ends in `.part`. A disk that is too slow costs the recording frames, to the next key frame, counted.\n\
              - Callbacks get what nginx-rtmp posts to `on_publish` and `on_publish_done`, or with `callback-format=json` what SRS posts to \
              `on_publish` and `on_unpublish`.\n\n\
              With `stream: \"*\"` the pipeline is a template: each stream that is published and that no other element takes in by name starts an \
@@ -263,6 +271,9 @@ struct Receiver {
     /// How long a publisher may take to move; where to.
     drain: TimeDelta,
     drain_to: String,
+    /// Where to record.
+    recordings: Option<PathBuf>,
+    recorder: Option<Recorder>,
     /// Keeps the listener.
     _server: Arc<Server>,
 }
@@ -281,6 +292,8 @@ impl Receiver {
             grace,
             drain: TimeDelta::from_nanos(settings.drain.as_nanos()),
             drain_to: settings.drain_to.clone(),
+            recordings: settings.record.clone(),
+            recorder: None,
             _server: server,
         }
     }
@@ -308,14 +321,21 @@ impl Receiver {
                 None if leaving || self.intake.retire() => return Ok(()),
                 // One has come in the last moment, and will say so or be gone.
                 None => until = Some(self.cx.env.clock.now() + self.grace.max(RETRY)),
-                Some(Ingest::Begin) => {
+                Some(Ingest::Begin(kind, notes)) => {
                     until = None;
+                    self.record(kind, notes);
                     self.tell("published");
                     self.meter.connected();
                     self.timeline.begin(self.cx.env.clock.now());
                 }
-                Some(Ingest::Content(content)) => self.send(content).await?,
+                Some(Ingest::Content(content)) => {
+                    self.keep(&content);
+                    self.send(content).await?;
+                }
                 Some(Ingest::End) => {
+                    if let Some(recorder) = self.recorder.take() {
+                        recorder.close().await;
+                    }
                     self.tell("unpublished");
                     if leaving {
                         return Ok(());
@@ -323,6 +343,23 @@ impl Receiver {
                     until = self.once.then(|| self.cx.env.clock.now() + self.grace);
                 }
             }
+        }
+    }
+
+    fn record(&mut self, kind: PublishType, notes: Notes) {
+        if let Some(other) = self.recorder.take() {
+            drop(other.close());
+        }
+        let dir = self.recordings.as_ref().filter(|_| kind != PublishType::Live);
+        self.recorder = dir.map(|dir| Recorder::new(&self.cx.env, dir, self.intake.name(), kind, notes));
+    }
+
+    fn keep(&mut self, content: &Content) {
+        if let Some(recorder) = &mut self.recorder
+            && !recorder.push(content)
+        {
+            let bytes = content.body().len() as u64;
+            self.cx.tell(|out| out.dropped("not recorded: the disk is too slow", bytes, None));
         }
     }
 

@@ -237,8 +237,7 @@ fn rtmp_m6_seeks_go_anywhere_and_not_beyond_the_end() {
     for index in [None, Some(&right as Index<'_>)] {
         let mut player = Player::new(&recording(0, index), Span::default());
         player.goes_to(500);
-        let heads =
-            |at| if index.is_some() { format!("M{at} V{at} A{at} K{at}") } else { format!("V{at} A{at} K{at}") };
+        let heads = |at| if index.is_some() { format!("M0 V{at} A{at} K{at}") } else { format!("V{at} A{at} K{at}") };
         player.playback.seek(7200);
         let got = shown(&player.until_quiet().0);
         assert_eq!(got, format!("Answer(Sought(true)) {} a7250 v7500 a7750 K8000", heads(7000)));

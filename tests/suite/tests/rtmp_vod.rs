@@ -7,14 +7,16 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use millstream_core::net::NetStream;
 use millstream_core::{Env, Time, TimeDelta};
+use millstream_flv::wire::{FlvReader, Tag, TagKind};
 use millstream_graph::load_launch;
 use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::command::{Play, PlayStart};
+use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType};
 use millstream_rtmp::message::{DataFrame, UserControl};
-use millstream_rtmp::session::MediaKind;
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
+use millstream_rtmp::session::{Media, MediaKind};
 use millstream_runtime::{Pipeline, Runtime};
 use millstream_testkit::{MemFs, SimNet, fixture};
+use millstream_tests::peers::Frames;
 use millstream_tests::program::run;
 use millstream_tests::{elements, peers, sim};
 
@@ -26,24 +28,29 @@ const CLIP: &str = "h264b_aac48s_10s.flv";
 
 struct World {
     runtime: Runtime,
-    _server: Pipeline,
+    fs: MemFs,
+    server: Option<Pipeline>,
 }
 
 /// A server with `live/clip.flv`, and a live stream `live/cam` that nobody publishes yet.
 fn world(vod: &str) -> World {
+    world_with("", vod)
+}
+
+fn world_with(record: &str, vod: &str) -> World {
     let fs = MemFs::new();
     fs.insert("rec/live/clip.flv", std::fs::read(fixture(CLIP)).expect("the fixture is there"));
     fs.insert("rec/live/cam.flv", std::fs::read(fixture(CLIP)).expect("the fixture is there"));
     fs.insert("secret.flv", std::fs::read(fixture(CLIP)).expect("the fixture is there"));
-    let runtime = Runtime::simulated(7, Arc::new(fs))
+    let runtime = Runtime::simulated(7, Arc::new(fs.clone()))
         .expect("a runtime")
         .with_net(|env| Arc::new(SimNet::new(env.clock.clone())));
     let line = format!(
-        "rtmpserversrc listen=10.0.0.1:1935 stream=cam ! rtmpserversink listen=10.0.0.1:1935 stream=idle {vod}"
+        "rtmpserversrc listen=10.0.0.1:1935 stream=cam {record} ! rtmpserversink listen=10.0.0.1:1935 stream=idle {vod}"
     );
     let graph = load_launch(&line, &elements::registry()).unwrap_or_else(|error| panic!("{error}")).graph;
     let server = runtime.start(&graph).unwrap_or_else(|error| panic!("{error}"));
-    let world = World { runtime, _server: server };
+    let world = World { runtime, fs, server: Some(server) };
     let clock = world.runtime.env().clock.clone();
     world.runtime.block_on(async { clock.sleep_until(Time::from_millis(1)).await });
     world
@@ -116,6 +123,7 @@ impl Viewer {
             ClientEvent::Data { data: DataFrame::Pass(data), .. } => data.name.clone(),
             ClientEvent::Connected(_) => "Connected".into(),
             ClientEvent::StreamCreated { .. } => "StreamCreated".into(),
+            ClientEvent::Publishing { .. } => "Publishing".into(),
             ClientEvent::Playing { .. } => "NetStream.Play.Start".into(),
             ClientEvent::Answer(answer) => format!("{:?}", answer.value()),
             _ => return,
@@ -296,6 +304,117 @@ fn rtmp_m3_length_of_a_recording_is_in_seconds() {
             assert!(expected.contains(&number), "{name}: {said:?}");
         }
     });
+}
+
+/// The tags of the clip.
+fn clip_tags() -> Vec<Tag> {
+    let mut reader = FlvReader::new();
+    reader.push(std::fs::read(fixture(CLIP)).expect("the fixture is there").into());
+    reader.finish();
+    std::iter::from_fn(|| reader.next().expect("FLV")).collect()
+}
+
+impl Viewer {
+    /// Publishes tags on stream 1 and ends; what it is told.
+    async fn publish(&mut self, kind: PublishType, tags: &[Tag]) -> Vec<String> {
+        self.session.publish(1, Publish { name: "cam?key=secret".into(), kind, ..Publish::default() });
+        let mut said = self.listen(100).await.0;
+        for tag in tags {
+            let media = |kind| Media { kind, timestamp: tag.timestamp, payload: tag.body.clone() };
+            match tag.kind {
+                TagKind::Audio => self.session.send_media(1, &media(MediaKind::Audio)),
+                TagKind::Video => self.session.send_media(1, &media(MediaKind::Video)),
+                _ => self.session.send_metadata(1, tag.timestamp, &tag.body),
+            }
+        }
+        said.extend(self.listen(1000).await.0);
+        self.session.close_stream(1);
+        said.extend(self.listen(1000).await.0);
+        said
+    }
+}
+
+/// Hashes and times of the pictures of a file in memory, as ffmpeg reads it.
+fn pictures(bytes: &[u8]) -> Frames {
+    let file = tempfile::Builder::new().suffix(".flv").tempfile().expect("a file");
+    std::fs::write(file.path(), bytes).expect("room");
+    let ([video, _], warnings) = peers::coded(file.path(), "h264", "");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    video
+}
+
+#[test]
+fn rtmp_m7_record_and_append_write_files_that_are_played() {
+    let world = world_with("record=rec", "vod=rec");
+    let (env, tags) = (world.runtime.env().clone(), clip_tags());
+    let published =
+        |kind| world.runtime.block_on(async { Viewer::connect(&env, SECOND).await.publish(kind, &tags).await });
+    let said = published(PublishType::Record);
+    assert_eq!(short(&said), ["StreamBegin(1)", "Publishing", "Record.Start", "Record.Stop"]);
+    let original = pictures(&std::fs::read(fixture(CLIP)).expect("the fixture is there"));
+    let first = pictures(&world.fs.get("rec/live/cam.flv").expect("the recording"));
+    assert_eq!(first.hashes, original.hashes);
+    assert!(world.fs.paths().iter().all(|path| !path.to_string_lossy().contains("part")), "{:?}", world.fs.paths());
+    published(PublishType::Append);
+    let both = pictures(&world.fs.get("rec/live/cam.flv").expect("the recording"));
+    assert_eq!(both.hashes, [&original.hashes[..], &original.hashes].concat());
+    assert!(both.seconds[300] > both.seconds[299], "{:?}", &both.seconds[298..302]);
+    // It is played, and has an index to seek by.
+    world.runtime.block_on(async {
+        let mut viewer = Viewer::connect(&env, SECOND).await;
+        viewer.play("cam", PlayStart::LiveOrRecorded, None, true);
+        viewer.listen(100).await;
+        viewer.session.seek(1, 15_000.0);
+        let (said, pictures) = viewer.listen(10_000).await;
+        assert!(short(&said).contains(&"Seek.Notify") && short(&said).contains(&"Play.Stop"), "{said:?}");
+        let sought = pictures.iter().position(|(time, _)| *time > 10_000).expect("pictures behind the seek");
+        assert!(pictures[sought].1 && (14_000..=15_000).contains(&pictures[sought].0), "{:?}", pictures[sought]);
+    });
+    // A live publication leaves the recording alone; recording anew replaces it.
+    published(PublishType::Live);
+    assert_eq!(pictures(&world.fs.get("rec/live/cam.flv").expect("the recording")).hashes.len(), 600);
+    published(PublishType::Record);
+    assert_eq!(pictures(&world.fs.get("rec/live/cam.flv").expect("the recording")).hashes.len(), 300);
+}
+
+#[test]
+fn rtmp_m7_without_a_directory_record_is_live_and_a_disk_that_fails_stops_the_recording_only() {
+    let world = world("vod=rec");
+    let (env, tags) = (world.runtime.env().clone(), clip_tags());
+    let before = world.fs.get("rec/live/cam.flv");
+    let said =
+        world.runtime.block_on(async { Viewer::connect(&env, SECOND).await.publish(PublishType::Record, &tags).await });
+    assert_eq!(short(&said), ["StreamBegin(1)", "Publishing"]);
+    assert_eq!(world.fs.get("rec/live/cam.flv"), before);
+    let world = world_with("record=rec", "vod=rec");
+    let env = world.runtime.env().clone();
+    world.fs.full_after(300_000);
+    let said =
+        world.runtime.block_on(async { Viewer::connect(&env, SECOND).await.publish(PublishType::Record, &tags).await });
+    assert_eq!(short(&said), ["StreamBegin(1)", "Publishing", "Record.Start", "Record.Failed"]);
+    assert_eq!(world.fs.get("rec/live/cam.flv"), before, "half of a recording does not take its place");
+}
+
+#[test]
+fn rtmp_m7_a_recording_is_whole_when_the_pipeline_stops_under_it() {
+    let mut world = world_with("record=rec", "");
+    let (env, tags) = (world.runtime.env().clone(), clip_tags());
+    world.runtime.block_on(async {
+        let mut viewer = Viewer::connect(&env, SECOND).await;
+        viewer.session.publish(1, Publish { name: "cam".into(), kind: PublishType::Record, ..Publish::default() });
+        viewer.listen(100).await;
+        for tag in tags.iter().filter(|tag| tag.kind == TagKind::Video && tag.timestamp < 2000) {
+            let media = Media { kind: MediaKind::Video, timestamp: tag.timestamp, payload: tag.body.clone() };
+            viewer.session.send_media(1, &media);
+        }
+        viewer.listen(100).await;
+    });
+    let mut server = world.server.take().expect("a server");
+    server.stopper().stop();
+    let alarm = env.clock.sleep_until(env.clock.now() + TimeDelta::from_secs(60));
+    world.runtime.block_on(sim::race(server.wait(), alarm)).expect("it stops").expect("well");
+    drop(server);
+    assert_eq!(pictures(&world.fs.get("rec/live/cam.flv").expect("the recording")).hashes.len(), 60);
 }
 
 /// A server for foreign players, on the real network and real files.

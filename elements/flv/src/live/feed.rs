@@ -11,7 +11,7 @@ use millstream_core::Time;
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use tokio::sync::Notify;
 
-use super::Class;
+use super::{Class, Head};
 use crate::wire::TagKind;
 
 /// Limits of a [`Feed`].
@@ -46,7 +46,7 @@ pub trait FeedEntry: Send + Sync {
     fn timestamp(&self) -> u32;
     /// Bytes of its body.
     fn size(&self) -> usize;
-    /// Whether it is a header that takes the one before out of force, and is none itself: see [`CLEARED_METADATA`](super::CLEARED_METADATA).
+    /// Whether it takes the header of its kind out of force, and is for nobody: see [`CLEARED_METADATA`](super::CLEARED_METADATA).
     fn clears(&self) -> bool;
     /// The same at another time: headers that are older than what a player begins with.
     #[must_use]
@@ -237,9 +237,10 @@ impl<E: FeedEntry> Ring<E> {
         match entry.class() {
             Class::Head(name) => {
                 self.heads.retain(|head| head.class() != Class::Head(name));
-                if !entry.clears() {
-                    self.heads.push(entry.clone());
+                if entry.clears() {
+                    return;
                 }
+                self.heads.push(entry.clone());
             }
             Class::Key if entry.kind() == TagKind::Video => self.gop = Some(self.end()),
             Class::Key | Class::Frame => {}
@@ -297,7 +298,7 @@ impl<E: FeedEntry> Cursor<E> {
     /// Takes what there is, up to some `budget` of bytes. False at the end of the stream. Nothing is taken where the player is to be asked
     /// to move.
     ///
-    /// Headers to begin with come with the first frame, and at its time, so that a player's timeline begins with that frame.
+    /// Headers to begin with come with the first frame, and at its time (metadata at 0), so that a player's timeline begins with that frame.
     pub fn poll_take(&mut self, cx: &mut Context<'_>, budget: usize, into: &mut Vec<Arc<E>>) -> Poll<bool> {
         let start = into.len();
         let mut ring = self.feed.lock();
@@ -330,8 +331,10 @@ impl<E: FeedEntry> Cursor<E> {
         if !self.heads.is_empty() && (into.len() > start || (ended && caught_up)) {
             let is_frame = |entry: &&Arc<E>| !matches!(entry.class(), Class::Head(_));
             let begins = into.iter().skip(start).find(is_frame).map(|entry| entry.timestamp());
-            let in_time = |head: Arc<E>| match begins {
-                Some(time) if time != head.timestamp() => Arc::new(head.at(time)),
+            let in_time = |head: Arc<E>| match (head.class(), begins) {
+                // Metadata at any other time is a stream of subtitles to ffmpeg.
+                (Class::Head(Head::MetaData), _) if head.timestamp() != 0 => Arc::new(head.at(0)),
+                (Class::Head(Head::Video(_) | Head::Audio(_)), Some(time)) => Arc::new(head.at(time)),
                 _ => head,
             };
             into.splice(start..start, self.heads.drain(..).map(in_time));
@@ -391,7 +394,6 @@ impl<E> Drop for Cursor<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::Head;
 
     const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true };
 
@@ -486,7 +488,7 @@ mod tests {
         assert_eq!(take(&mut feed.join()), [500, 500], "the configuration and the key frame");
         feed.push(metadata(600), false);
         feed.push(key(700), false);
-        assert_eq!(take(&mut feed.join()), [700, 700, 700]);
+        assert_eq!(take(&mut feed.join()), [700, 0, 700], "configuration, metadata, key frame");
     }
 
     #[test]

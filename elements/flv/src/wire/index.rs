@@ -35,8 +35,7 @@ pub fn add_index(file: &Bytes) -> Result<Vec<u8>, FlvError> {
     };
     let has = |kind| tags.iter().any(|tag| tag.kind == kind);
     let keys = tags.iter().filter(|tag| is_key(tag)).count().min(MAX_ENTRIES);
-    metadata.keyframes = None;
-    metadata.other.retain(|(name, _)| !is_filler(name));
+    metadata.forget_index();
     let (mut writer, mut out) = (FlvWriter::new(), Slices::new());
     writer.file_header(FileHeader::new(has(TagKind::Audio), has(TagKind::Video)), &mut out);
     // Room for a duration and size that the source may not have had.
@@ -66,6 +65,14 @@ pub fn add_index(file: &Bytes) -> Result<Vec<u8>, FlvError> {
         body.copy_from_slice(&bytes);
     }
     Ok(copy)
+}
+
+impl MetaData {
+    /// Drops the index of key frames, and the room that a writer left for one.
+    pub fn forget_index(&mut self) {
+        self.keyframes = None;
+        self.other.retain(|(name, _)| !is_filler(name));
+    }
 }
 
 fn read_tags(file: &Bytes) -> Result<Vec<Tag>, FlvError> {

@@ -27,6 +27,10 @@ pub mod code {
     pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
     pub const PLAY_PUBLISH_NOTIFY: &str = "NetStream.Play.PublishNotify";
     pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
+    pub const RECORD_START: &str = "NetStream.Record.Start";
+    pub const RECORD_STOP: &str = "NetStream.Record.Stop";
+    pub const RECORD_NO_ACCESS: &str = "NetStream.Record.NoAccess";
+    pub const RECORD_FAILED: &str = "NetStream.Record.Failed";
     pub const SEEK_NOTIFY: &str = "NetStream.Seek.Notify";
     pub const SEEK_FAILED: &str = "NetStream.Seek.Failed";
     pub const PAUSE_NOTIFY: &str = "NetStream.Pause.Notify";

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use millstream_core::{Time, TimeDelta};
-use millstream_flv::live::{Class, classify};
+use millstream_flv::live::{Class, Head, classify};
 use millstream_flv::wire::{FlvError, FlvReader, Tag, TagKind};
 
 use super::map::{Key, Map};
@@ -288,6 +288,10 @@ impl Playback {
     fn judge(&mut self, tag: Tag, now: Time) -> Option<Step> {
         let class = classify(tag.kind, &tag.body);
         let position = self.map.position(tag.timestamp);
+        if class == Class::Head(Head::MetaData) {
+            // At any other time it is a stream of subtitles to ffmpeg.
+            return Some(Step::Send(Tag { timestamp: 0, ..tag }));
+        }
         if let Class::Head(_) = class {
             // It carries the time of what it is for.
             let last = position.max(self.sent.unwrap_or(0)).wrapping_sub(self.shift);
@@ -318,7 +322,8 @@ impl Playback {
         let timestamp = position.wrapping_sub(self.shift);
         if let Some(head) = self.heads.pop_front() {
             self.next = Some(tag);
-            return Some(Step::Send(Tag { timestamp, ..head }));
+            let is_metadata = matches!(head.kind, TagKind::Script | TagKind::ScriptAmf3);
+            return Some(Step::Send(Tag { timestamp: if is_metadata { 0 } else { timestamp }, ..head }));
         }
         self.sent = self.sent.max(Some(position));
         self.last = self.single && (tag.kind == TagKind::Video || !self.map.has_video());

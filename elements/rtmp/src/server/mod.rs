@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | `mounts` | streams by name: who takes one in, who hands it out |
+//! | `recorder` | what is published, into a file |
 //! | `recordings` | where recordings are, by application |
 //! | `templates` | who takes in what nothing takes in by name |
 //! | `feed` | what players of a stream share: messages that were chunked once |
@@ -17,6 +18,7 @@ mod admission;
 mod connection;
 pub(crate) mod feed;
 pub(crate) mod mounts;
+pub(crate) mod recorder;
 pub(crate) mod recordings;
 pub(crate) mod tags;
 pub(crate) mod templates;

@@ -10,8 +10,10 @@ use millstream_server::access::Access;
 use tokio::sync::{mpsc, watch};
 
 use super::feed::{Content, Feed};
+use super::recorder::Notes;
 use super::templates::Templates;
 use crate::Secret;
+use crate::command::PublishType;
 use crate::command::code;
 
 /// Messages that wait between a connection and the element that takes them in. A connection whose element is behind is not read.
@@ -57,8 +59,8 @@ impl std::fmt::Display for StreamName {
 /// What a publisher does, for the element that takes it in.
 #[derive(Debug)]
 pub(crate) enum Ingest {
-    /// A publisher has come.
-    Begin,
+    /// A publisher has come, to this end, and hears of its recording here.
+    Begin(PublishType, Notes),
     /// It sends this.
     Content(Content),
     /// It has gone.
@@ -359,13 +361,13 @@ pub(crate) struct Publication {
 
 impl Publication {
     /// Tells the element. False when it, or the right to publish, is gone.
-    pub(crate) async fn begin(&mut self) -> bool {
+    pub(crate) async fn begin(&mut self, kind: PublishType, notes: Notes) -> bool {
         self.end = tokio::select! {
             biased;
             _ = self.taken_over.changed() => None,
             place = self.items.clone().reserve_owned() => place.ok(),
         };
-        self.end.is_some() && self.send(Ingest::Begin).await
+        self.end.is_some() && self.send(Ingest::Begin(kind, notes)).await
     }
 
     /// Gives something to the element; waits while that is behind. False when the element or the right to publish is gone.
@@ -460,18 +462,22 @@ mod tests {
         assert!(mounts.lock().is_empty());
     }
 
+    async fn begin(publication: &mut Publication) -> bool {
+        publication.begin(PublishType::Live, mpsc::unbounded_channel().0).await
+    }
+
     #[test]
     fn a_second_publisher_takes_over_where_it_may() {
         let mounts = Arc::<Mounts>::default();
         let mut intake = mounts.take_in(&name(), Second::TakesOver, None).unwrap();
         let mut first = publish(&mounts).unwrap();
-        assert!(!first.is_over() && block_on(first.begin()));
+        assert!(!first.is_over() && block_on(begin(&mut first)));
         let mut second = publish(&mounts).unwrap();
-        assert!(first.is_over() && !block_on(first.send(Ingest::Begin)));
+        assert!(first.is_over() && !block_on(first.send(Ingest::End)));
         drop(first);
-        assert!(block_on(second.begin()), "the first one's end is not the second one's");
+        assert!(block_on(begin(&mut second)), "the first one's end is not the second one's");
         for _ in 0..2 {
-            assert!(matches!(block_on(intake.next()), Ingest::Begin));
+            assert!(matches!(block_on(intake.next()), Ingest::Begin(..)));
         }
         drop(second);
         assert!(matches!(block_on(intake.next()), Ingest::End));

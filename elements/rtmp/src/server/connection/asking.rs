@@ -5,7 +5,7 @@ use millstream_server::access::{Admitted, Denied, Purpose};
 
 use super::Connection;
 use crate::Secret;
-use crate::command::{Play, code};
+use crate::command::{Play, Publish, PublishType, code};
 use crate::server::admission::{Verdict, query_of};
 use crate::server::mounts::{Refusal, StreamName};
 
@@ -15,20 +15,22 @@ pub(super) struct Asking {
     name: StreamName,
     /// Of the name and the application.
     query: Secret,
+    kind: PublishType,
     pub(super) verdict: BoxFuture<'static, Verdict>,
 }
 
 impl Connection {
     /// The client wants to publish.
-    pub(super) async fn ask_to_publish(&mut self, stream: u32, asked: Secret) {
+    pub(super) async fn ask_to_publish(&mut self, stream: u32, publish: Publish) {
+        let (asked, kind) = (publish.name, publish.kind);
         let name = StreamName::new(&self.app.0, asked.reveal());
         let query = self.guest.query(&query_of(&asked));
         match self.site.mounts.door(&name) {
             Err(refusal) => self.refuse_publisher(stream, &name, refusal),
-            Ok(None) => self.publish(stream, &name, &query, None).await,
+            Ok(None) => self.publish(stream, &name, &query, kind, None).await,
             Ok(Some(access)) => {
                 let verdict = self.guest.ask(&self.env, access, Purpose::Publish, &name, &query_of(&asked));
-                self.asking = Some(Box::new(Asking { stream, name, query, verdict }));
+                self.asking = Some(Box::new(Asking { stream, name, query, kind, verdict }));
             }
         }
     }
@@ -45,9 +47,9 @@ impl Connection {
         let Some(asking) = self.asking.take() else { return };
         // What it sent meanwhile was not read.
         self.heard = self.env.clock.now();
-        let Asking { stream, name, query, .. } = *asking;
+        let Asking { stream, name, query, kind, .. } = *asking;
         match verdict {
-            Ok(admitted) => self.publish(stream, &name, &query, admitted).await,
+            Ok(admitted) => self.publish(stream, &name, &query, kind, admitted).await,
             Err(denied) => {
                 self.warn_of(&name, "publish", denied);
                 self.session.refuse_publish(stream, code::PUBLISH_DENIED, &denied.to_string());
@@ -56,9 +58,16 @@ impl Connection {
     }
 
     /// The client may publish, if the stream is free.
-    async fn publish(&mut self, stream: u32, name: &StreamName, query: &Secret, admitted: Option<Admitted>) {
+    async fn publish(
+        &mut self,
+        stream: u32,
+        name: &StreamName,
+        query: &Secret,
+        kind: PublishType,
+        admitted: Option<Admitted>,
+    ) {
         match self.site.mounts.publish(name, query) {
-            Ok(publication) => self.publishes(stream, name, publication, admitted).await,
+            Ok(publication) => self.publishes(stream, name, publication, kind, admitted).await,
             Err(refusal) => self.refuse_publisher(stream, name, refusal),
         }
     }

@@ -33,6 +33,7 @@ use self::publishing::Publisher;
 use super::Site;
 use super::admission::{Guest, Verdict};
 use super::feed::{Content, Entry};
+use super::recorder::Note;
 use super::tags::content_of_data;
 use crate::Secret;
 use crate::calls::Procedures;
@@ -122,6 +123,8 @@ enum Turn {
     Plays(usize, Progress),
     Answered(Verdict),
     Measured(Request, f64),
+    /// What comes of a recording.
+    Noted(u32, Note),
     Timer,
     /// Another publishes what this client did, or nothing takes it in any more.
     Lost,
@@ -200,6 +203,7 @@ impl Connection {
                 Turn::Plays(at, progress) => self.play_on(at, progress),
                 Turn::Answered(verdict) => Box::pin(self.answered(verdict)).await,
                 Turn::Measured(request, seconds) => self.session.answer_stream_length(request, seconds),
+                Turn::Noted(stream, note) => self.noted(stream, note),
                 Turn::Timer => self.timeout()?,
             }
         }
@@ -234,6 +238,9 @@ impl Connection {
         }
         if self.poll_lost(cx) {
             return Poll::Ready(Ok(Turn::Lost));
+        }
+        if let Poll::Ready((stream, note)) = self.poll_notes(cx) {
+            return Poll::Ready(Ok(Turn::Noted(stream, note)));
         }
         self.socket.poll_timer(cx, self.deadline()).map(|()| Ok(Turn::Timer))
     }
@@ -289,14 +296,18 @@ impl Connection {
                 self.guest.connects(&connect);
                 self.session.accept_connect();
             }
-            ServerEvent::Publish { stream, publish } => self.ask_to_publish(stream, publish.name).await,
+            ServerEvent::Publish { stream, publish } => self.ask_to_publish(stream, publish).await,
             ServerEvent::Play { stream, play } => self.ask_to_play(stream, play),
             ServerEvent::Data { stream, timestamp, data } => {
                 if let Some(content) = content_of_data(timestamp, data) {
                     self.ingest(stream, content).await;
                 }
             }
-            ServerEvent::Unpublish { stream } | ServerEvent::Stop { stream } => self.leave(stream),
+            ServerEvent::Unpublish { stream } => {
+                self.end_recording(stream);
+                self.leave(stream);
+            }
+            ServerEvent::Stop { stream } => self.leave(stream),
             ServerEvent::Receive { stream, audio, video } => {
                 if let Some(player) = self.player(stream) {
                     player.receive(audio, video);

@@ -1,17 +1,21 @@
 //! A message stream that publishes.
 
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use millstream_server::access::Admitted;
+use tokio::sync::mpsc;
 
 use super::{Connection, Role};
-use crate::command::code;
+use crate::command::{PublishType, Status, code};
 use crate::server::feed::Content;
 use crate::server::mounts::{Ingest, Publication, StreamName};
+use crate::server::recorder::Note;
 
 /// What a message stream needs to publish.
 pub(super) struct Publisher {
     publication: Publication,
+    notes: mpsc::UnboundedReceiver<Note>,
+    is_recorded: bool,
     /// Its end is told when this goes.
     _admitted: Option<Admitted>,
 }
@@ -23,18 +27,22 @@ impl Connection {
         stream: u32,
         name: &StreamName,
         mut publication: Publication,
+        kind: PublishType,
         admitted: Option<Admitted>,
     ) {
         tracing::info!(peer = %self.socket.peer(), stream = %name, "publishes");
-        publication.begin().await;
+        let (notes, noted) = mpsc::unbounded_channel();
+        publication.begin(kind, notes).await;
         self.session.accept_publish(stream);
-        self.set_role(stream, Role::Publishes(Box::new(Publisher { publication, _admitted: admitted })));
+        self.set_role(
+            stream,
+            Role::Publishes(Box::new(Publisher { publication, notes: noted, is_recorded: false, _admitted: admitted })),
+        );
     }
 
     /// Media that comes ahead of the answer waits unread; that of a publisher that was refused has nowhere to go.
     pub(super) async fn ingest(&mut self, stream: u32, content: Content) {
-        let own = self.streams.iter_mut().find(|own| own.id == stream);
-        if let Some(Role::Publishes(publisher)) = own.map(|own| &mut own.role) {
+        if let Some(Role::Publishes(publisher)) = self.role(stream) {
             // Waiting is rare, and a task is as large as the largest thing that it may wait for.
             if let Err(content) = publisher.publication.try_send(Ingest::Content(content)) {
                 Box::pin(publisher.publication.send(content)).await;
@@ -63,6 +71,43 @@ impl Connection {
             Role::Publishes(publisher) => publisher.publication.poll_over(cx).is_ready(),
             Role::Plays(_) => false,
         })
+    }
+
+    /// What comes of a recording.
+    pub(super) fn poll_notes(&mut self, cx: &mut Context<'_>) -> Poll<(u32, Note)> {
+        for stream in &mut self.streams {
+            if let Role::Publishes(publisher) = &mut stream.role
+                && let Poll::Ready(Some(note)) = publisher.notes.poll_recv(cx)
+            {
+                return Poll::Ready((stream.id, note));
+            }
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn noted(&mut self, stream: u32, note: Note) {
+        let status = match note {
+            Note::Started => Status::new(code::RECORD_START, "Recording."),
+            Note::NoAccess => Status::error(code::RECORD_NO_ACCESS, "This name cannot be recorded."),
+            Note::Failed => Status::error(code::RECORD_FAILED, "The stream is not recorded any further."),
+        };
+        self.session.notify(stream, &status);
+        if let Some(Role::Publishes(publisher)) = self.role(stream) {
+            publisher.is_recorded = note == Note::Started;
+        }
+    }
+
+    /// The client ends its publication.
+    pub(super) fn end_recording(&mut self, stream: u32) {
+        if let Some(Role::Publishes(publisher)) = self.role(stream)
+            && publisher.is_recorded
+        {
+            self.session.notify(stream, &Status::new(code::RECORD_STOP, "Recorded."));
+        }
+    }
+
+    fn role(&mut self, stream: u32) -> Option<&mut Role> {
+        self.streams.iter_mut().find(|own| own.id == stream).map(|own| &mut own.role)
     }
 
     /// Ends publications that another took over, or that nothing takes in any more.
