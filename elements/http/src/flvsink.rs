@@ -66,7 +66,8 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::sink("sink", media::FLV))
         .checked(HttpFlvSinkSettings::check)
         .details(
-            "Players open `http://HOST:PORT/PATH`: mpegts.js and flv.js in a browser, VLC, ffmpeg. Who joins gets metadata, sequence headers \
+            "Players open `http://HOST:PORT/PATH`: mpegts.js and flv.js in a browser, VLC, ffmpeg; or \
+             `ws://HOST:PORT/PATH`, a WebSocket with the same bytes. Who joins gets metadata, sequence headers \
              and the group of pictures that has begun. Players that come before the first picture wait for it; before the pipeline \
              runs there is nothing at the path (404).\n\n\
              - Any page may read the stream (CORS).\n\

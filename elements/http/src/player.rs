@@ -10,6 +10,7 @@ use millstream_core::Env;
 use millstream_flv::live::{CLEARED_METADATA, Class, Cursor, Feed, FeedEntry, classify};
 use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
 use millstream_server::access::{Access, Admitted, Purpose, Visit};
+use millstream_server::http::websocket::Handshake;
 use millstream_server::http::{Answer, Ask, Body, Connection, Live, Route, Slices, text};
 
 /// Bytes of a stream that a player is given at a time. More would be memory that waits for a slow one.
@@ -89,13 +90,17 @@ impl Route for FlvRoute {
         if ask.request.method() == Method::HEAD {
             return response(Body::Full(Bytes::new())).into();
         }
+        let handshake = match Handshake::of(ask) {
+            Ok(handshake) => handshake,
+            Err(refused) => return (*refused).into(),
+        };
         let (feed, connection) = (self.feed.clone(), ask.connection.clone());
-        let Some(access) = self.access.clone() else { return response(player(&feed, connection, None)).into() };
+        let Some(access) = self.access.clone() else { return begin(handshake, player(&feed, connection, None)).into() };
         let (peer, visit) = (ask.connection.peer(), visit(ask, self.env.random()));
         let admit = access.admit(self.env.clone(), visit);
         Answer::Later(Box::pin(async move {
             match admit.await {
-                Ok(admitted) => response(player(&feed, connection, Some(admitted))),
+                Ok(admitted) => begin(handshake, player(&feed, connection, Some(admitted))),
                 Err(denied) => {
                     tracing::warn!(%peer, "may not play: {denied}");
                     text(StatusCode::FORBIDDEN, "This stream is not for everybody.\n")
@@ -105,9 +110,17 @@ impl Route for FlvRoute {
     }
 }
 
-fn player(feed: &Arc<Feed<Entry>>, connection: Connection, admitted: Option<Admitted>) -> Body {
+fn player(feed: &Arc<Feed<Entry>>, connection: Connection, admitted: Option<Admitted>) -> Box<dyn Live> {
     let header = Some(file_header(feed));
-    Body::Live(Box::new(Player { header, cursor: Some(feed.join()), connection, _admitted: admitted }))
+    Box::new(Player { header, cursor: Some(feed.join()), connection, _admitted: admitted })
+}
+
+/// As a response that does not end, or over a WebSocket.
+fn begin(handshake: Option<Handshake>, player: Box<dyn Live>) -> Response<Body> {
+    match handshake {
+        Some(handshake) => handshake.carry(player),
+        None => response(Body::Live(player)),
+    }
 }
 
 fn response(body: Body) -> Response<Body> {

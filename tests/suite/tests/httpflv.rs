@@ -20,11 +20,13 @@ const PATIENCE: TimeDelta = TimeDelta::from_secs(60);
 struct Program(Child);
 
 impl Program {
-    /// `URL` and `OUT` stand in the command.
+    /// `URL`, `WSURL` and `OUT` stand in the command.
     fn start(command: &str, url: &str, out: &Path) -> Self {
         let mut words = command.split_ascii_whitespace();
         let program = words.next().expect("a program");
-        let fill = |word: &str| word.replace("URL", url).replace("OUT", &out.to_string_lossy());
+        let socket = url.replace("http://", "ws://");
+        let fill =
+            |word: &str| word.replace("WSURL", &socket).replace("URL", url).replace("OUT", &out.to_string_lossy());
         let mut command = Command::new(peers::need(program));
         command.args(words.map(fill)).current_dir(workspace()).stdin(Stdio::null());
         command.stdout(std::fs::File::create(out.with_extension("said")).expect("a file"));
@@ -126,6 +128,18 @@ fn flv_5_enhanced_codecs_pass_through() {
     {
         passes("ffmpeg9 -v error -y -i URL -c copy -f flv OUT", clip, codecs);
     }
+}
+
+#[test]
+fn flv_5_plays_over_a_websocket_in_a_browser_and_in_node() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clip = fixture("h264b_aac48s_10s.flv");
+    let out = dir.path().join("seen.said");
+    peers::need("chromium");
+    plays("node tests/peers/play-flv.mjs target/peers/node WSURL", &clip, &out);
+    let seen: serde_json::Value = serde_json::from_slice(&std::fs::read(out).expect("what was seen")).expect("JSON");
+    assert_eq!((&seen["frames"], &seen["errors"]), (&300.into(), &serde_json::json!([])), "{seen}");
+    passes("node --experimental-websocket tests/peers/record-ws.mjs WSURL OUT", "h264b_aac48s_10s.flv", ["h264", "aac"]);
 }
 
 /// The page is of another origin, so this shows CORS too.

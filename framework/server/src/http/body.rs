@@ -95,6 +95,12 @@ impl Slices {
         self.bytes == 0
     }
 
+    /// Adds all of others.
+    pub fn append(&mut self, mut others: Self) {
+        self.bytes += others.bytes;
+        self.slices.append(&mut others.slices);
+    }
+
     /// Leaves `len` bytes from `start` on, or what there is of them.
     pub fn cut(&mut self, start: usize, len: usize) {
         self.advance(start.min(self.bytes));

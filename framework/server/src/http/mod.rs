@@ -10,6 +10,7 @@
 //! | `body` | what a response carries |
 //! | [`content`] | bytes and files of known length, in parts if asked for |
 //! | `metrics` | numbers for Prometheus, and whether all streams come |
+//! | [`websocket`] | a live stream over a WebSocket (RFC 6455) |
 //! | [`watch`] | the page that lists and plays the streams of a listener |
 //! | [`client`] | a request to another's server |
 //!
@@ -26,6 +27,7 @@ mod path;
 mod routes;
 mod serve;
 pub mod watch;
+pub mod websocket;
 
 pub use answer::{nothing_here, text};
 pub use body::{Body, Live, Slices};

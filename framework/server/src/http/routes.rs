@@ -55,11 +55,21 @@ impl From<Response<Body>> for Answer {
 pub struct Connection {
     peer: SocketAddr,
     kept: Arc<Mutex<Vec<Box<dyn Any + Send>>>>,
+    next: Arc<Mutex<Option<BoxFuture<'static, ()>>>>,
 }
 
 impl Connection {
     pub(super) fn new(peer: SocketAddr) -> Self {
-        Self { peer, kept: Arc::default() }
+        Self { peer, kept: Arc::default(), next: Arc::default() }
+    }
+
+    /// What the connection is used for when HTTP has given it away.
+    pub(super) fn go_on_with(&self, next: BoxFuture<'static, ()>) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+    }
+
+    pub(super) fn next(&self) -> Option<BoxFuture<'static, ()>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Address of the other end.

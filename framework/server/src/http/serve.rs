@@ -42,7 +42,11 @@ pub(super) async fn serve(stream: Box<dyn NetStream>, routes: Arc<Routes>, env: 
         .max_buf_size(MAX_HEAD)
         .auto_date_header(false)
         .serve_connection(Io::new(stream, env.clone()), service)
+        .with_upgrades()
         .await;
+    if let Some(next) = connection.next() {
+        next.await;
+    }
     match served {
         Ok(()) => tracing::debug!(%peer, "left"),
         Err(error) => tracing::debug!(%peer, %error, "lost"),

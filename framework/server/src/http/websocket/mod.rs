@@ -1,0 +1,207 @@
+//! A live stream over a WebSocket (RFC 6455): each piece of it is a binary message.
+//!
+//! Any page may open one, as any may read what is served otherwise (CORS): there are no cookies that another page could abuse. Keys in the
+//! query are looked at as for every player.
+
+mod frame;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::rt::{Read as _, ReadBuf, Write as _};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{Method, Response, StatusCode, Version};
+use sha1::{Digest as _, Sha1};
+
+use self::frame::{Opcode, Status};
+use super::answer::text;
+use super::body::{Body, Live, Slices};
+use super::routes::{Ask, Connection};
+
+/// RFC 6455, 1.3.
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Pongs that wait behind a message. A client that asks more often has its answers already.
+const MAX_PONGS: usize = 8;
+
+/// Bytes that are read at a time.
+const READ_BLOCK: usize = 1 << 10;
+
+/// A request to go on as a WebSocket.
+pub struct Handshake {
+    accept: HeaderValue,
+    upgrade: OnUpgrade,
+    connection: Connection,
+}
+
+impl Handshake {
+    /// What a request asks for; nothing if it wants no WebSocket.
+    ///
+    /// # Errors
+    /// The response to one that breaks the rules of RFC 6455, 4.2.1.
+    pub fn of(ask: &Ask<'_>) -> Result<Option<Self>, Box<Response<Body>>> {
+        let headers = ask.request.headers();
+        if !has(headers, header::UPGRADE, "websocket") {
+            return Ok(None);
+        }
+        let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+        let is_key = |key: &&[u8]| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16);
+        let upgrade = ask.request.extensions().get::<OnUpgrade>().cloned();
+        let fits = ask.request.method() == Method::GET
+            && ask.request.version() == Version::HTTP_11
+            && has(headers, header::CONNECTION, "upgrade");
+        if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+            let mut response = text(StatusCode::UPGRADE_REQUIRED, "Only version 13 of WebSocket is spoken.\n");
+            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            return Err(Box::new(response));
+        }
+        match (key.filter(is_key).and_then(accept), upgrade) {
+            (Some(accept), Some(upgrade)) if fits => {
+                Ok(Some(Self { accept, upgrade, connection: ask.connection.clone() }))
+            }
+            _ => Err(Box::new(text(StatusCode::BAD_REQUEST, "This is no handshake of a WebSocket.\n"))),
+        }
+    }
+
+    /// Goes on as a WebSocket that carries a stream.
+    pub fn carry(self, live: Box<dyn Live>) -> Response<Body> {
+        let upgrade = self.upgrade;
+        self.connection.go_on_with(Box::pin(async move {
+            if let Ok(stream) = upgrade.await {
+                let mut socket = Socket {
+                    stream,
+                    live,
+                    input: BytesMut::new(),
+                    pongs: VecDeque::new(),
+                    output: Slices::default(),
+                    closing: false,
+                };
+                // The other end is gone, or has been told what is wrong.
+                let _ = poll_fn(|cx| socket.poll(cx)).await;
+            }
+        }));
+        let mut response = Response::new(Body::Full(Bytes::new()));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
+        response
+    }
+}
+
+/// Whether a list has a word, in any case.
+fn has(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    let lists = headers.get_all(name).into_iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
+}
+
+fn accept(key: &[u8]) -> Option<HeaderValue> {
+    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    HeaderValue::from_str(&STANDARD.encode(hash)).ok()
+}
+
+/// An open WebSocket.
+struct Socket {
+    stream: Upgraded,
+    live: Box<dyn Live>,
+    input: BytesMut,
+    pongs: VecDeque<Bytes>,
+    /// Of a frame that is being sent.
+    output: Slices,
+    /// The last frame is on its way.
+    closing: bool,
+}
+
+impl Socket {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(over) = self.poll_read(cx) {
+            return Poll::Ready(over);
+        }
+        loop {
+            while !self.output.is_empty() {
+                let mut places = [IoSlice::new(&[]); 64];
+                let count = self.output.chunks_vectored(&mut places);
+                let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &places[..count]))?;
+                if sent == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.output.advance(sent);
+            }
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            if self.closing {
+                return Pin::new(&mut self.stream).poll_shutdown(cx);
+            }
+            if let Some(payload) = self.pongs.pop_front() {
+                self.output.push(frame::head(Opcode::Pong, payload.len()));
+                self.output.push(payload);
+                continue;
+            }
+            match ready!(self.live.poll_next(cx)) {
+                Some(slices) => self.output = message(slices),
+                None => self.close(Status::Normal),
+            }
+        }
+    }
+
+    fn close(&mut self, status: Status) {
+        self.output.push(frame::close(status));
+        self.closing = true;
+    }
+
+    /// Takes what the client says; ready when it has gone.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut block = [0; READ_BLOCK];
+            let mut buffer = ReadBuf::new(&mut block);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer.unfilled()))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            // What comes behind the end is of no interest.
+            if !self.closing {
+                self.input.extend_from_slice(buffer.filled());
+                self.hear();
+            }
+        }
+    }
+
+    fn hear(&mut self) {
+        while !self.closing {
+            match frame::read(&mut self.input) {
+                Ok(None) => return,
+                Ok(Some(frame)) => match frame.opcode {
+                    Opcode::Close => self.close(Status::Normal),
+                    Opcode::Ping if self.pongs.len() < MAX_PONGS => self.pongs.push_back(frame.payload),
+                    // A player has nothing to say.
+                    _ => {}
+                },
+                Err(status) => self.close(status),
+            }
+        }
+    }
+}
+
+fn message(slices: Slices) -> Slices {
+    let mut message = Slices::from(frame::head(Opcode::Binary, slices.len()));
+    message.append(slices);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_accepted_as_in_the_standard() {
+        // RFC 6455, 1.3.
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}
