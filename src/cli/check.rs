@@ -1,5 +1,6 @@
 //! `check FILE`.
 
+use millstream::graph::Template;
 use millstream::graph::diagnostic::to_json;
 use serde_json::json;
 
@@ -57,7 +58,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     };
     if args.json {
         let found = to_json(diagnostics, source);
-        terminal::print_json(&json!({ "ok": load.is_ok(), "diagnostics": found }))?;
+        let template = load.as_ref().ok().and_then(|loaded| loaded.template.as_ref());
+        let template =
+            template.map(|t| json!({ "source": t.source_element(), "variables": t.used().collect::<Vec<_>>() }));
+        terminal::print_json(&json!({ "ok": load.is_ok(), "template": template, "diagnostics": found }))?;
     } else {
         report::diagnostics(diagnostics, source);
     }
@@ -66,7 +70,19 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let count = |number: usize, one| numbers::count(number as u64, one);
         let (nodes, links) = (loaded.graph.nodes.len(), loaded.graph.links.len());
         let name = loaded.source.name();
-        terminal::print(&format!("{name}: {}, {}, no errors\n", count(nodes, "element"), count(links, "link")))?;
+        let template = loaded.template.as_ref().map(template).unwrap_or_default();
+        terminal::print(&format!(
+            "{name}: {}, {}, no errors\n{template}",
+            count(nodes, "element"),
+            count(links, "link")
+        ))?;
     }
     Ok(Exit::Done)
+}
+
+/// A line about what makes a pipeline a template.
+fn template(template: &Template) -> String {
+    let used: Vec<String> = template.used().map(|name| format!("${{{name}}}")).collect();
+    let used = if used.is_empty() { "no variable".to_owned() } else { used.join(", ") };
+    format!("a template: each who comes to `{}` starts an instance of it; it uses {used}\n", template.source_element())
 }

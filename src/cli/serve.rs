@@ -11,6 +11,7 @@ use millstream::runtime::{InstanceEvent, InstanceEvents, InstanceReport, Instanc
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::addresses::{self, Addresses};
 use super::job::{self, JobArgs, LAST_GRACE, Signals, Watch};
 use super::progress::Mode;
 use super::{Exit, Outcome, numbers, report, terminal};
@@ -44,7 +45,7 @@ fn start(runtime: &Runtime, template: &Template, mut talk: Talk) -> Outcome {
         }
     };
     let Some(events) = instances.events() else { return Ok(Exit::Failed) };
-    talk.note(&format!("{} waits for streams; each starts an instance of it", talk.template));
+    talk.waits(instances.address());
     own.block_on(attend(&mut instances, events, &mut signals, &mut talk));
     // Only what has ended can have failed: after a second interrupt nothing is waited for.
     if let Some(Err(error)) = own.block_on(async { tokio::time::timeout(LAST_GRACE, instances.wait()).await.ok() }) {
@@ -95,6 +96,7 @@ struct Talk {
     /// When progress was last shown, and the bytes of each instance then.
     last: (Instant, BTreeMap<Arc<str>, u64>),
     interrupted: bool,
+    addresses: Addresses,
     bar: Option<ProgressBar>,
 }
 
@@ -110,6 +112,7 @@ impl Talk {
             ended: (0, 0, 0),
             last: (now, BTreeMap::new()),
             interrupted: false,
+            addresses: Addresses::default(),
             bar: None,
         }
     }
@@ -134,6 +137,27 @@ impl Talk {
         }
     }
 
+    fn waits(&self, address: Option<&str>) {
+        match (self.mode, address) {
+            (Mode::Json, Some(url)) => self.json(&json!({ "event": "address", "for": "publishers", "url": url })),
+            (_, Some(url)) => {
+                self.note(&format!("publish to  {url}   each stream starts an instance of {}", self.template))
+            }
+            (_, None) => self.note(&format!("{} waits; each who comes starts an instance of it", self.template)),
+        }
+    }
+
+    /// Where an instance is played. Where it is published is said already.
+    fn address(&mut self, instance: &str, fields: &[(&'static str, String)]) {
+        let [(_, guests), (_, url)] = fields else { return };
+        if self.mode == Mode::Json {
+            return self.json(&json!({ "event": "address", "instance": instance, "for": guests, "url": url }));
+        }
+        for line in self.addresses.lines(guests, url).iter().filter(|_| guests != "publishers") {
+            self.note(&format!("{instance}: {line}"));
+        }
+    }
+
     fn event(&mut self, event: &InstanceEvent) {
         match event {
             InstanceEvent::Started { instance } => match self.mode {
@@ -145,8 +169,11 @@ impl Talk {
         }
     }
 
-    fn message(&self, instance: &str, message: &Message) {
+    fn message(&mut self, instance: &str, message: &Message) {
         match &message.kind {
+            MessageKind::Element { name: addresses::ADDRESS, fields } => self.address(instance, fields),
+            // Who stops a job knows that what it talked to is gone.
+            MessageKind::Warning(_) if self.interrupted => {}
             MessageKind::Warning(error) if self.mode == Mode::Json => {
                 self.json(&named(job::problem("warning", error), instance));
             }

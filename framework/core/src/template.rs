@@ -126,6 +126,11 @@ pub trait Arrivals: Send {
     /// # Errors
     /// When nobody can come, such as for want of a certificate. That ends the template.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Arrival>>>;
+
+    /// Where one comes to, for people: a URL with words in capitals for what everybody chooses, `rtmp://127.0.0.1:1935/live/STREAM`.
+    fn address(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What an instance's source element is given when it is built ([`crate::BuildCx::take_seat`]): that for which the instance is.

@@ -216,3 +216,75 @@ fn stem(path: &str) -> String {
     let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     stem.filter(|stem| !stem.contains(' ')).unwrap_or_else(|| "pipeline".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::template::Variable;
+    use millstream_core::{Factory, PadTemplate};
+
+    use super::*;
+    use crate::load_yaml;
+    use crate::params::ParamSources;
+    use crate::testing::{FileSettings, registry};
+
+    const VARIABLES: &[Variable] =
+        &[Variable { name: "stream", doc: "its name" }, Variable { name: "query.", doc: "a parameter" }];
+
+    /// `anysrc location="*"` is a template source.
+    fn load(text: &str) -> Template {
+        let mut registry = registry();
+        let decl = TemplateDecl { when: "location: \"*\"", variables: VARIABLES };
+        let source = |settings: &FileSettings| {
+            (settings.location == "*").then(|| TemplateSource::new(|_, _| Err(Error::bug("not to be opened"))))
+        };
+        let build = |_: FileSettings, _: &millstream_core::BuildCx| Err(Error::bug("not to be built"));
+        let any = Factory::new("anysrc", "Test", "For tests.", build).pad(PadTemplate::src("src", "ANY"));
+        registry.add(any.template_source(decl, source));
+        let source = SourceText::new("some/dir/all.yaml", text);
+        let loaded = load_yaml(source, &registry, &ParamSources::default()).unwrap_or_else(|error| panic!("{error}"));
+        loaded.template.expect("a template")
+    }
+
+    fn values(pairs: &[(&str, &str)]) -> Variables {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn location(graph: &Graph, name: &str) -> String {
+        let settings = graph.nodes[graph.find(name).expect("a node")].settings.make().expect("settings");
+        settings.downcast_ref::<FileSettings>().expect("of a file").location.clone()
+    }
+
+    const TEXT: &str = "
+params: { out: rec, any: '*' }
+elements:
+  in: { element: anysrc, location: '${any}' }
+  out: { element: filesink, location: '${out}/${query.room}/${stream}.flv' }
+links: [in ! out]
+";
+
+    #[test]
+    fn an_instance_has_its_own_values_beside_those_of_params() {
+        let template = load(TEXT);
+        assert_eq!((template.name(), template.source_element()), ("all", "in"));
+        assert_eq!(template.used().collect::<Vec<_>>(), ["query.room", "stream"]);
+        let graph = template.instantiate(&values(&[("stream", "cam"), ("query.room", "blue")])).expect("a graph");
+        assert_eq!(location(&graph, "out"), "rec/blue/cam.flv");
+    }
+
+    #[test]
+    fn sec_values_add_no_structure() {
+        let template = load(TEXT);
+        for hostile in ["x\nlinks: []", "' }\n  evil: fakesrc\n", "${out}", "$${", "a ! b", "{ a: 1 }", "*"] {
+            let graph = template.instantiate(&values(&[("stream", hostile), ("query.room", "r")])).expect("a graph");
+            assert_eq!((graph.nodes.len(), graph.links.len()), (2, 1), "{hostile:?}");
+            assert_eq!(location(&graph, "out"), format!("rec/r/{hostile}.flv"), "it is not looked into again");
+        }
+    }
+
+    #[test]
+    fn sec_an_error_names_the_place_and_not_the_value() {
+        let template = load(TEXT);
+        let error = template.instantiate(&values(&[("stream", "s3cret")])).expect_err("a value is missing");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}

@@ -20,9 +20,9 @@ use millstream_graph::Template;
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
-use crate::Spawner;
 use crate::control::Order;
 use crate::pipeline::{Monitor, Pipeline, TeardownLimits, read_drops};
+use crate::spawner::Spawner;
 use crate::stats::{DropCount, DropStats, LinkReport};
 
 /// Events that wait for an application that does not read. What comes after is left out; the counters keep the sums.
@@ -75,6 +75,7 @@ pub struct Instances {
     stopper: InstancesStopper,
     monitor: InstanceMonitor,
     ended: watch::Receiver<Option<Result<()>>>,
+    address: Option<String>,
 }
 
 /// Receiving end of what happens to instances.
@@ -101,6 +102,11 @@ struct Handle {
 pub(crate) struct Directory(Mutex<Vec<InstanceMonitor>>);
 
 impl Instances {
+    /// Where one comes to, for people: `rtmp://127.0.0.1:1935/live/STREAM`.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
     /// The events; the first caller gets them.
     pub fn events(&mut self) -> Option<InstanceEvents> {
         self.events.take()
@@ -239,11 +245,12 @@ pub(crate) struct Stage {
 
 /// Lets those in who come to a template.
 pub(crate) fn serve(template: &Template, stage: Stage) -> Result<Instances> {
-    let handle = stage.spawner.handle.clone();
+    let handle = stage.spawner.handle().clone();
     // Sockets belong to the runtime in whose context they are made.
     let entered = handle.enter();
     let arrivals = template.open(&stage.env)?;
     drop(entered);
+    let address = arrivals.address();
     let (events, received) = mpsc::channel(MAX_WAITING);
     let (order, orders) = watch::channel(Order::Run);
     let order = Arc::new(order);
@@ -270,7 +277,7 @@ pub(crate) fn serve(template: &Template, stage: Stage) -> Result<Instances> {
         ended.send_replace(Some(result));
     });
     let stopper = InstancesStopper(order);
-    Ok(Instances { events: Some(InstanceEvents(received)), stopper, monitor, ended: ends })
+    Ok(Instances { events: Some(InstanceEvents(received)), stopper, monitor, ended: ends, address })
 }
 
 struct Supervisor {
@@ -365,7 +372,7 @@ impl Supervisor {
             // Nobody listens only when the runtime is ending.
             let _ = done.send(name);
         };
-        spawner.handle.spawn(body.instrument(span));
+        spawner.handle().spawn(body.instrument(span));
     }
 }
 

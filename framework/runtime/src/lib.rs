@@ -16,6 +16,7 @@
 //! | `joint` | one timeline for what is sent before and after |
 //! | `pipeline` | start, wait, stop, attach branches, read statistics |
 //! | `instances` | the pipelines of a template, one for each who comes |
+//! | `spawner` | where tasks run |
 //! | `clock`, `fs`, `net` | the outside: real, and simulated |
 
 mod backoff;
@@ -33,6 +34,7 @@ mod net;
 mod pipeline;
 mod plan;
 mod port;
+mod spawner;
 mod spin;
 mod stats;
 mod supervise;
@@ -53,7 +55,7 @@ pub use pipeline::{CANCEL_LIMIT, DRAIN_LIMIT, Monitor, Pipeline, Stopper, Teardo
 pub use stats::{DropCount, LinkReport};
 pub use watch::STALL_LIMIT;
 
-use tracing::Instrument;
+use self::spawner::{FileThreads, Spawner};
 
 /// Clock, files and threads for any number of pipelines.
 pub struct Runtime {
@@ -61,6 +63,7 @@ pub struct Runtime {
     env: Env,
     simulated: bool,
     limits: TeardownLimits,
+    files: Arc<FileThreads>,
 }
 
 impl Runtime {
@@ -71,7 +74,7 @@ impl Runtime {
         let tasks = Arc::new(net::TokioTasks { handle: tokio.handle().clone(), threads: true });
         let env = Env::new(Arc::new(clock::RealClock::new()), Arc::new(fs::RealFs), seed);
         let env = env.with_net(Arc::new(net::Tcp), tasks);
-        Ok(Self { tokio, env, simulated: false, limits: TeardownLimits::default() })
+        Ok(Self { tokio, env, simulated: false, limits: TeardownLimits::default(), files: Arc::default() })
     }
 
     /// A simulation: one thread, a clock that jumps to the next deadline when nothing can run, the given files, and
@@ -81,7 +84,7 @@ impl Runtime {
         let idle = clock.clone();
         let tokio = tokio::runtime::Builder::new_current_thread().on_thread_park(move || idle.advance()).build()?;
         let env = Env::new(Arc::new(clock), fs, seed);
-        Ok(Self { tokio, env, simulated: true, limits: TeardownLimits::default() })
+        Ok(Self { tokio, env, simulated: true, limits: TeardownLimits::default(), files: Arc::default() })
     }
 
     /// The same with a network to simulate; `make` is given the clock and the seed of the runtime through its `Env`.
@@ -117,7 +120,11 @@ impl Runtime {
     /// # Errors
     /// When the template source cannot wait for them, such as at an address that is taken.
     pub fn serve(&self, template: &Template) -> Result<Instances> {
-        let stage = instances::Stage { env: self.env.clone(), spawner: self.spawner(), limits: self.limits };
+        let stage = instances::Stage {
+            env: self.env.clone(),
+            spawner: self.spawner().shared(self.files.clone()),
+            limits: self.limits,
+        };
         instances::serve(template, stage)
     }
 
@@ -127,7 +134,7 @@ impl Runtime {
     }
 
     fn spawner(&self) -> Spawner {
-        Spawner { handle: self.tokio.handle().clone(), simulated: self.simulated }
+        Spawner::new(self.tokio.handle().clone(), self.simulated)
     }
 
     /// Runs a future of the application on this runtime.
@@ -150,29 +157,4 @@ impl Runtime {
 fn clock_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32)
-}
-
-/// Where tasks run.
-#[derive(Clone)]
-pub(crate) struct Spawner {
-    handle: tokio::runtime::Handle,
-    simulated: bool,
-}
-
-impl Spawner {
-    /// True when tasks really run at the same time.
-    fn has_parallel_tasks(&self) -> bool {
-        !self.simulated && std::thread::available_parallelism().is_ok_and(|n| n.get() > 1)
-    }
-
-    fn spawn(&self, name: &str, thread: bool, body: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        // What is logged in it names the instance that it belongs to, if any.
-        let body = body.in_current_span();
-        if self.simulated || !thread {
-            self.handle.spawn(body);
-            return Ok(());
-        }
-        let handle = self.handle.clone();
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || handle.block_on(body)).map(drop)
-    }
 }

@@ -14,7 +14,6 @@ use millstream_core::{
 use millstream_graph::Graph;
 use tokio::sync::{Notify, mpsc};
 
-use crate::Spawner;
 use crate::bus::{Bus, BusSender, bus};
 use crate::chain::Chain;
 use crate::control::{Control, Order};
@@ -22,6 +21,7 @@ use crate::driver::End;
 use crate::failures::Failures;
 use crate::link::{Dest, Memory, SrcLink};
 use crate::plan::{Blueprint, LinkHandle, Outside, Plan, plan};
+use crate::spawner::{Place, Spawner};
 use crate::stats::{DropCount, DropStats, LinkReport, Whereabouts};
 use crate::supervise::{Supervisor, spawn};
 use crate::watch::{STALL_LIMIT, Watch};
@@ -172,7 +172,7 @@ impl Pipeline {
             }
         }
         if let Some(watch) = Watch::new(plan.blueprint.clone(), self.limits.stall) {
-            self.spawner.spawn("watch", false, watch.run()).map_err(|e| Error::io("cannot start a task", e))?;
+            self.spawner.spawn("watch", Place::Worker, watch.run()).map_err(|e| Error::io("cannot start a task", e))?;
         }
         for (domain, tasks) in supervised {
             let supervisor = Supervisor {
@@ -184,7 +184,7 @@ impl Pipeline {
                 patience: self.limits.cancel,
             };
             let body = supervisor.run(tasks);
-            self.spawner.spawn("supervisor", false, body).map_err(|e| Error::io("cannot start a task", e))?;
+            self.spawner.spawn("supervisor", Place::Worker, body).map_err(|e| Error::io("cannot start a task", e))?;
         }
         Ok(())
     }

@@ -16,11 +16,11 @@ use millstream_core::{Error, ErrorKind, MessageKind, Result, Time, TimeDelta};
 use millstream_graph::OnError;
 use tokio::sync::mpsc;
 
-use crate::Spawner;
 use crate::backoff::Row;
 use crate::control::Order;
 use crate::driver::End;
 use crate::plan::{Blueprint, Crossing, Domain, PlannedTask};
+use crate::spawner::Spawner;
 
 /// How a task ended, and its number.
 pub(crate) type Ends = mpsc::UnboundedSender<(usize, Result<End>)>;
@@ -31,13 +31,13 @@ pub(crate) fn spawn(
     task: PlannedTask,
     ended: impl FnOnce(Result<End>) + Send + 'static,
 ) -> Result<()> {
-    let PlannedTask { driver, names, thread, .. } = task;
+    let PlannedTask { driver, names, place, .. } = task;
     let body = async move {
         let end = AssertUnwindSafe(driver.run()).catch_unwind().await;
         ended(end.unwrap_or_else(|_| Err(Error::bug("the runtime panicked; please report this"))));
     };
     let name = names.first().map_or("task", |n| n);
-    spawner.spawn(name, thread, body).map_err(|e| Error::io("cannot start a thread", e))
+    spawner.spawn(name, place, body).map_err(|e| Error::io("cannot start a thread", e))
 }
 
 /// Looks after one domain.

@@ -60,16 +60,21 @@ pub enum Guest {
 /// The message `address`, by which an element says, once it listens, where it is reached: `for` has `publishers` or `players`, `url` the
 /// whole URL. `path` begins with a slash. What listens everywhere is reached on this machine.
 pub fn address(guest: Guest, scheme: &str, local: SocketAddr, path: &str) -> MessageKind {
-    let mut reached = local;
-    if local.ip().is_unspecified() {
-        reached.set_ip(if local.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
     let guests = match guest {
         Guest::Publisher => "publishers",
         Guest::Player => "players",
     };
-    let url = format!("{scheme}://{reached}{path}");
+    let url = url(scheme, local, path);
     MessageKind::Element { name: "address", fields: vec![("for", guests.to_owned()), ("url", url)] }
+}
+
+/// The URL by which a listener is reached on this machine. `path` begins with a slash.
+pub fn url(scheme: &str, local: SocketAddr, path: &str) -> String {
+    let mut reached = local;
+    if local.ip().is_unspecified() {
+        reached.set_ip(if local.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("{scheme}://{reached}{path}")
 }
 
 fn listen(env: &Env, address: SocketAddr) -> Result<Box<dyn NetListener>> {

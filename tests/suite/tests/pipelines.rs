@@ -375,10 +375,12 @@ fn ffmpeg_publishes(url: &str) -> std::process::Child {
         .expect("ffmpeg runs: `cargo xtask setup` installs it")
 }
 
-/// Saves what a URL plays until it ends.
-fn ffmpeg_plays(url: &str, out: &Path) -> std::process::Child {
+/// Saves what a URL plays, until it ends or as long as is said.
+fn ffmpeg_plays(url: &str, out: &Path, how_long: &[&str]) -> std::process::Child {
     std::process::Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-i", url, "-c", "copy", "-f", "flv"])
+        .args(["-nostdin", "-v", "error", "-i", url])
+        .args(how_long)
+        .args(["-c", "copy", "-bsf:a", "aac_adtstoasc", "-f", "flv"])
         .arg(out)
         .spawn()
         .expect("ffmpeg runs: `cargo xtask setup` installs it")
@@ -410,8 +412,9 @@ fn live_server_takes_two_streams_at_once_and_serves_each_as_rtmp_http_flv_and_hl
         .iter()
         .flat_map(|name| {
             [
-                ffmpeg_plays(&format!("rtmp://{listen}/live/{name}"), &saved(name, "rtmp")),
-                ffmpeg_plays(&format!("http://{http}/live/{name}.flv"), &saved(name, "http")),
+                ffmpeg_plays(&format!("rtmp://{listen}/live/{name}"), &saved(name, "rtmp"), &[]),
+                ffmpeg_plays(&format!("http://{http}/live/{name}.flv"), &saved(name, "http"), &[]),
+                ffmpeg_plays(&format!("http://{http}/live/{name}/index.m3u8"), &saved(name, "hls"), &["-t", "3"]),
             ]
         })
         .collect();
@@ -424,7 +427,7 @@ fn live_server_takes_two_streams_at_once_and_serves_each_as_rtmp_http_flv_and_hl
         let (segments, text) = playlist(&hls);
         assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
         assert_eq!(pictures(&hls, &segments), FIXTURE.0, "{name}");
-        for how in ["rtmp", "http"] {
+        for how in ["rtmp", "http", "hls"] {
             let (pictures, sounds, keys) = counts(&saved(name, how));
             // They joined at the second key frame or later, with the group of pictures before them.
             assert!(pictures > 60 && pictures < FIXTURE.0 && sounds > 60 && keys > 1, "{name} {how}: {pictures}");

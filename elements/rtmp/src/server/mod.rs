@@ -63,6 +63,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Scheme of its URLs.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "rtmps" } else { "rtmp" }
+    }
+
     /// Looks whether the files of TLS can be used.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use millstream_core::env::BoxFuture;
 use millstream_core::template::{Admission, Arrival, Arrivals, Seat, Variable, Variables};
 use millstream_core::{Env, Error, Result};
 use millstream_server::access::{Access, AccessSettings, pairs};
+use millstream_server::listen::url;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Server;
@@ -186,6 +187,11 @@ impl Arrivals for Waiting {
             }
             Ok(self.received.recv().await)
         })
+    }
+
+    fn address(&self) -> Option<String> {
+        let app = self.taker.wish.app.as_deref().unwrap_or("APP");
+        Some(url(self.server.scheme(), self.server.local, &format!("/{app}/STREAM")))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::failures::Failures;
 use crate::joint::Joint;
 use crate::link::{Dest, Memory, SrcLink};
 use crate::port::{DEFAULT_LIMITS, Port, PortSender};
+use crate::spawner::Place;
 use crate::spin::Spinner;
 use crate::stats::{DropStats, Whereabouts};
 
@@ -282,10 +283,10 @@ impl Assembly<'_> {
         let Some(head) = head else { return Err(Error::bug("a task without elements")) };
         let blocks = |n: &usize| plan.graph.nodes[*n].factory.blocking != Blocking::None;
         let blocks = plan.specs[task].members.iter().any(blocks);
-        let thread = match head {
-            Head::Blocking => true,
-            Head::Port(_) => blocks,
-            Head::Source(_) | Head::Sink(..) => false,
+        let place = match head {
+            Head::Blocking => Place::Thread,
+            Head::Port(_) if blocks => Place::Files,
+            Head::Port(_) | Head::Source(_) | Head::Sink(..) => Place::Worker,
         };
         let is_source = matches!(head, Head::Blocking | Head::Source(_));
         let has_sink = chain.nodes.iter().any(|slot| slot.srcs.is_empty());
@@ -293,7 +294,7 @@ impl Assembly<'_> {
         let control = plan.controls[task].clone();
         let (env, spinner) = (plan.env.clone(), Spinner::new(plan.spin));
         let driver = Driver { chain, head, control: control.clone(), env, quick: !blocks, spinner };
-        Ok(PlannedTask { index: task, driver, control, whereabouts, names, thread, is_source, has_sink })
+        Ok(PlannedTask { index: task, driver, control, whereabouts, names, place, is_source, has_sink })
     }
 
     fn kind_of(&mut self, node: usize, task: usize) -> Result<Taken> {

@@ -22,6 +22,7 @@ use crate::control::Control;
 use crate::driver::Driver;
 use crate::failures::Failures;
 use crate::port::PortSender;
+use crate::spawner::Place;
 use crate::stats::{DropStats, LinkStats, Whereabouts};
 
 pub(crate) use blueprint::{Blueprint, Crossing};
@@ -52,7 +53,7 @@ pub(crate) struct PlannedTask {
     pub(crate) control: Arc<Control>,
     pub(crate) whereabouts: Arc<Whereabouts>,
     pub(crate) names: Vec<Arc<str>>,
-    pub(crate) thread: bool,
+    pub(crate) place: Place,
     pub(crate) is_source: bool,
     /// Somewhere in it the stream ends.
     pub(crate) has_sink: bool,
