@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use millstream_core::Env;
-use millstream_flv::live::{CLEARED_METADATA, Class, Cursor, Feed, FeedEntry, classify};
+use millstream_flv::live::{CLEARED_METADATA, Class, Cursor, Feed, FeedEntry, classify, is_disposable};
 use millstream_flv::wire::{FileHeader, Tag, TagHeader, TagKind};
 use millstream_server::access::{Access, Admitted, Purpose, Visit};
 use millstream_server::http::websocket::Handshake;
@@ -52,6 +52,10 @@ impl FeedEntry for Entry {
 
     fn timestamp(&self) -> u32 {
         self.tag.timestamp
+    }
+
+    fn is_disposable(&self) -> bool {
+        is_disposable(self.tag.kind, &self.tag.body)
     }
 
     fn size(&self) -> usize {

@@ -195,7 +195,7 @@ impl Intake {
     }
 
     fn count_missed(&mut self) {
-        let missed = self.feed.take_dropped();
+        let missed = self.feed.take_missed().total();
         if missed > 0 {
             self.cx.tell(|out| (0..missed).for_each(|_| out.dropped(MISSED, 0, None)));
             self.meter.dropped(MISSED, missed);

@@ -1,5 +1,7 @@
 //! What players of our server get, and when, on a virtual clock and a simulated network.
 
+use std::sync::{Arc, Mutex};
+
 use millstream_core::{Time, TimeDelta};
 use millstream_rtmp::command::PlayStart;
 use millstream_rtmp::session::client::{ClientEvent, Purpose};
@@ -7,6 +9,7 @@ use millstream_rtmp::session::{Media, MediaKind};
 use millstream_runtime::Pipeline;
 use millstream_testkit::Weather;
 use millstream_tests::rtmp::{Client, SEND};
+use millstream_tests::sim;
 use millstream_tests::world::World;
 
 const PLAY: Purpose = Purpose::Play { start: PlayStart::Live, duration: None };
@@ -90,4 +93,62 @@ fn without_a_cache_nothing_is_given_before_the_next_key_frame() {
         assert_eq!(media.payload.first(), Some(&0x17), "a key frame (FLV 10.1, E.4.3.1)");
         assert_eq!(at.since(joined) > TimeDelta::from_millis(100), wait, "{settings}: {}", at.since(joined));
     }
+}
+
+/// Numbers of pictures by decoding time, of what a player got, in milliseconds.
+fn pictures(played: &[(Time, Media)]) -> Vec<(u32, bool)> {
+    let pictures =
+        played.iter().filter(|(_, media)| media.kind == MediaKind::Video && media.payload.get(1) == Some(&1));
+    pictures.map(|(_, media)| (media.timestamp, media.payload.first() == Some(&0x17))).collect()
+}
+
+#[test]
+fn rtmp_v6_a_slow_player_of_three_loses_only_its_own_and_goes_on_at_a_key_frame() {
+    let world = World::new(Weather::default());
+    let mut relay = relay(&world, "backlog=2s");
+    let env = world.runtime.env().clone();
+    let began = env.clock.now();
+    let [quick, other, slow] = [(); 3].map(|()| Arc::<Mutex<Vec<(Time, Media)>>>::default());
+    for (player, waits) in [(&quick, None), (&other, None), (&slow, Some(TimeDelta::from_millis(7900)))] {
+        let (env, played) = (env.clone(), player.clone());
+        let task = env.tasks.clone().spawn(Box::pin(async move {
+            let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", PLAY).await;
+            let mut waits = waits;
+            loop {
+                match client.next().await.expect("no refusal") {
+                    Some(ClientEvent::Media { media, .. }) => {
+                        played.lock().expect("no panic").push((env.clock.now(), media));
+                        if let Some(wait) = waits.take() {
+                            // It takes nothing: the buffers of the network fill, then the server's.
+                            env.clock.sleep_until(env.clock.now() + wait).await;
+                        }
+                    }
+                    None | Some(ClientEvent::Ended { .. }) => return,
+                    Some(_) => {}
+                }
+            }
+        }));
+        task.detach();
+    }
+    world.pass(TimeDelta::from_millis(1));
+    world.end(world.start(SEND));
+    // The clip has 10 s.
+    let took = env.clock.now().since(began);
+    assert!(took < TimeDelta::from_millis(10_500), "the publisher was not held up: {took}");
+    let clock = env.clock.clone();
+    let ended =
+        world.runtime.block_on(sim::race(relay.wait(), clock.sleep_until(clock.now() + TimeDelta::from_secs(60))));
+    ended.expect("it ends").expect("it ends well");
+    let [quick, other, slow] = [quick, other, slow].map(|played| pictures(&played.lock().expect("no panic")));
+    assert_eq!((quick.len(), other.len()), (300, 300));
+    assert!(slow.len() < 290 && slow.iter().all(|picture| quick.contains(picture)), "{}", slow.len());
+    // Each gap is of pictures that no other needs, or is followed by a key frame.
+    let skipped = slow.windows(2).filter(|pair| pair[1].0 - pair[0].0 > 200).collect::<Vec<_>>();
+    assert!(skipped.iter().all(|pair| pair[1].1) && skipped.len() == 1, "{skipped:?}");
+    assert!(slow.last().is_some_and(|(time, _)| *time >= 9900), "it goes on to the end");
+    let drops = relay.drops();
+    let counted: u64 = drops.values().flat_map(|reasons| reasons.iter()).map(|(_, count)| count.times).sum();
+    let reasons: Vec<_> = drops.values().flat_map(|reasons| reasons.keys().copied()).collect();
+    assert!(counted >= 300 - slow.len() as u64, "{counted}: {reasons:?}");
+    assert_eq!(reasons, ["slow player", "slow player, disposable"]);
 }

@@ -1,7 +1,8 @@
 //! One stream for many players: entries are made once and kept in a ring; a player is a cursor into it.
 //!
 //! The ring keeps what the slowest player has not taken, within limits, and the group of pictures for whoever joins. A player that
-//! falls behind the ring goes on at the next key frame, and what it missed is counted.
+//! is somewhat behind is spared pictures that no other needs; one that falls behind the ring goes on at the newest key frame. What it
+//! missed is counted, and headers are never missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,9 @@ use tokio::sync::Notify;
 
 use super::{Class, Head};
 use crate::wire::TagKind;
+
+/// A player that is behind by this part of what it may be is spared pictures that no other needs.
+const THIN_PART: u32 = 4;
 
 /// Limits of a [`Feed`].
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,22 @@ impl FeedLimits {
     }
 }
 
+/// Tags that players missed, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Pictures that no other needs, of who was somewhat behind.
+    pub thinned: u64,
+    /// Everything up to the newest key frame, of who was too far behind.
+    pub skipped: u64,
+}
+
+impl Missed {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.thinned.saturating_add(self.skipped)
+    }
+}
+
 /// A tag as a server keeps it for its players.
 pub trait FeedEntry: Send + Sync {
     /// What players need it for.
@@ -46,6 +66,10 @@ pub trait FeedEntry: Send + Sync {
     fn timestamp(&self) -> u32;
     /// Bytes of its body.
     fn size(&self) -> usize;
+    /// Whether it is a picture that no other needs. Asked only where a player is behind.
+    fn is_disposable(&self) -> bool {
+        false
+    }
     /// Whether it takes the header of its kind out of force, and is for nobody: see [`CLEARED_METADATA`](super::CLEARED_METADATA).
     fn clears(&self) -> bool;
     /// The same at another time: headers that are older than what a player begins with.
@@ -77,7 +101,9 @@ struct Ring<E> {
     has_video: bool,
     has_audio: bool,
     players: Vec<Option<Player>>,
-    dropped: u64,
+    missed: Missed,
+    /// Number of the newest header.
+    last_head: Option<u64>,
     ended: bool,
     /// Players are asked to move there when they have taken everything.
     moving: Option<Arc<str>>,
@@ -104,7 +130,8 @@ impl<E: FeedEntry> Feed<E> {
             has_video: false,
             has_audio: false,
             players: Vec::new(),
-            dropped: 0,
+            missed: Missed::default(),
+            last_head: None,
             ended: false,
             moving: None,
             room_wanted: false,
@@ -193,8 +220,8 @@ impl<E: FeedEntry> Feed<E> {
     }
 
     /// Tags that players missed since the last call.
-    pub fn take_dropped(&self) -> u64 {
-        std::mem::take(&mut self.lock().dropped)
+    pub fn take_missed(&self) -> Missed {
+        std::mem::take(&mut self.lock().missed)
     }
 
     /// A new player, which begins with the headers and the group of pictures.
@@ -241,6 +268,7 @@ impl<E: FeedEntry> Ring<E> {
                     return;
                 }
                 self.heads.push(entry.clone());
+                self.last_head = Some(self.end());
             }
             Class::Key if entry.kind() == TagKind::Video => self.gop = Some(self.end()),
             Class::Key | Class::Frame => {}
@@ -274,9 +302,19 @@ impl<E: FeedEntry> Ring<E> {
         self.gop = self.gop.filter(|gop| *gop >= self.first);
     }
 
+    /// Who takes what is older than this is behind by more than a part of what it may be.
+    fn thinned_before(&self) -> Option<u32> {
+        Some(self.entries.back()?.timestamp().wrapping_sub(self.limits.backlog_ms / THIN_PART))
+    }
+
     fn wake(&mut self) -> Vec<Waker> {
         self.players.iter_mut().flatten().filter_map(|player| player.waker.take()).collect()
     }
+}
+
+/// Whether a time is before another, both modulo 2^32.
+fn is_before(time: u32, other: u32) -> bool {
+    other.wrapping_sub(time).wrapping_sub(1) < 1 << 31
 }
 
 /// Where a player is in a feed.
@@ -305,10 +343,17 @@ impl<E: FeedEntry> Cursor<E> {
         let Some(Some(player)) = ring.players.get(self.slot) else { return Poll::Ready(false) };
         let mut at = player.at;
         if at < ring.first {
-            ring.dropped += ring.first - at;
-            at = ring.first;
+            // What came meanwhile is of no use before it.
+            let newest = ring.gop.unwrap_or(ring.first);
+            ring.missed.skipped += newest - at;
+            if ring.last_head.is_some_and(|head| (at..newest).contains(&head)) {
+                self.heads.clone_from(&ring.heads);
+            }
+            at = newest;
             self.needs_key = true;
         }
+        let thinned_before = ring.thinned_before();
+        let mut thinned = 0;
         let mut bytes = 0;
         while bytes < budget
             && let Some(entry) = ring.entries.get((at - ring.first) as usize)
@@ -321,9 +366,14 @@ impl<E: FeedEntry> Cursor<E> {
                     Class::Frame => continue,
                 }
             }
+            if thinned_before.is_some_and(|time| is_before(entry.timestamp(), time)) && entry.is_disposable() {
+                thinned += 1;
+                continue;
+            }
             bytes += entry.size();
             into.push(entry.clone());
         }
+        ring.missed.thinned += thinned;
         let (ended, caught_up) = (ring.ended, at == ring.end());
         let moves = ring.moving.clone().filter(|_| caught_up && !self.asked);
         let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
@@ -366,7 +416,7 @@ impl<E: FeedEntry> Cursor<E> {
         (self.heads, self.needs_key) = (ring.heads.clone(), true);
         let newest = ring.gop.filter(|_| ring.limits.gop_cache).unwrap_or_else(|| ring.end());
         if let (true, Some(Some(player))) = (skip, ring.players.get_mut(self.slot)) {
-            ring.dropped += newest.saturating_sub(player.at);
+            ring.missed.skipped += newest.saturating_sub(player.at);
             player.at = player.at.max(newest);
         }
     }
@@ -415,6 +465,10 @@ mod tests {
 
         fn size(&self) -> usize {
             100
+        }
+
+        fn is_disposable(&self) -> bool {
+            self.0 == TagKind::Video && self.2 % 100 == 1
         }
 
         fn clears(&self) -> bool {
@@ -512,11 +566,43 @@ mod tests {
             feed.push(if at % 8 == 1 { key(at * 10) } else { inter(at * 10) }, false);
             seen += take(&mut quick).len();
         }
-        assert_eq!((seen, feed.take_dropped()), (24, 0));
+        assert_eq!((seen, feed.take_missed().total()), (24, 0));
         let got = take(&mut slow);
         assert_eq!(got.first(), Some(&170), "key frames are 10, 90 and 170; ten messages fit");
         assert_eq!(got.len(), 8);
-        assert_eq!(feed.take_dropped(), 14);
+        assert_eq!(feed.take_missed(), Missed { thinned: 0, skipped: 16 });
+    }
+
+    #[test]
+    fn rtmp_v6_who_is_somewhat_behind_is_spared_pictures_that_no_other_needs() {
+        let feed = Feed::new(FeedLimits { backlog_ms: 4000, ..LIMITS });
+        let (mut slow, mut quick) = (feed.join(), feed.join());
+        for at in 0..=30 {
+            // Each second picture is not needed.
+            feed.push(if at % 15 == 0 { key(at * 100) } else { inter(at * 100 + at % 2) }, false);
+            feed.push(audio(at * 100), false);
+            assert_eq!(take(&mut quick).len(), 2);
+        }
+        let got = take(&mut slow);
+        // Behind by 3 s; what is younger than 1 s is whole.
+        let spared = (0..20).filter(|at| at % 15 != 0 && at % 2 == 1).count();
+        assert_eq!(feed.take_missed(), Missed { thinned: spared as u64, skipped: 0 });
+        assert_eq!(got.len() + spared, 62);
+        assert!(got.iter().filter(|time| *time % 100 == 1).all(|time| *time > 2000), "{got:?}");
+        assert!(is_before(u32::MAX, 5) && !is_before(5, u32::MAX) && !is_before(5, 5));
+    }
+
+    #[test]
+    fn rtmp_v6_headers_that_changed_while_a_player_was_behind_are_not_missed() {
+        let feed = Feed::new(FeedLimits { bytes: 1000, ..LIMITS });
+        feed.push(config(), false);
+        feed.push(key(10), false);
+        let mut slow = feed.join();
+        assert_eq!(take(&mut slow), [10, 10]);
+        feed.push(Entry(TagKind::Video, Class::Head(Head::Video(0)), 20), false);
+        (3..30).for_each(|at| feed.push(if at % 8 == 0 { key(at * 10) } else { inter(at * 10) }, false));
+        assert_eq!(take(&mut slow)[..2], [240, 240], "the new header, at the time of the key frame");
+        assert_eq!(feed.take_missed().skipped, 22);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! RTMP and HTTP-FLV serve players alike: who joins gets metadata, the configuration of codecs and the group of pictures that has
 //! begun; who is slow goes on at a key frame.
 
+mod disposable;
 mod feed;
 mod hold;
 mod metering;
 mod serve;
 
-pub use feed::{Cursor, Feed, FeedEntry, FeedLimits};
+pub use disposable::is_disposable;
+pub use feed::{Cursor, Feed, FeedEntry, FeedLimits, Missed};
 pub use hold::Hold;
 pub use metering::count;
 pub use serve::Serving;

@@ -13,8 +13,11 @@ const FAREWELL: TimeDelta = TimeDelta::from_secs(2);
 /// How often to look whether they have been.
 const FAREWELL_STEP: TimeDelta = TimeDelta::from_millis(10);
 
-/// Why players are not given something.
-const SLOW: &str = "slow player";
+/// Why players miss tags.
+/// Pictures that no other needs, of who was somewhat behind.
+const THINNED: &str = "slow player, disposable";
+/// Everything up to the newest key frame.
+const SKIPPED: &str = "slow player";
 
 /// A sink that feeds players, while it runs.
 pub struct Serving<E, F> {
@@ -96,11 +99,13 @@ impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
 
     /// What players missed is known when they go on.
     fn count_missed(&mut self) {
-        let missed = self.feed.take_dropped();
-        if missed > 0 {
-            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped(SLOW, 0, None)));
-            if let Some(meter) = &self.meter {
-                meter.dropped(SLOW, missed);
+        let missed = self.feed.take_missed();
+        for (reason, count) in [(THINNED, missed.thinned), (SKIPPED, missed.skipped)] {
+            if count > 0 {
+                self.cx.tell(|out| (0..count).for_each(|_| out.dropped(reason, 0, None)));
+                if let Some(meter) = &self.meter {
+                    meter.dropped(reason, count);
+                }
             }
         }
     }

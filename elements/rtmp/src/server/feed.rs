@@ -1,7 +1,7 @@
 //! What players of a stream share: messages that were chunked once, in a feed.
 
 use bytes::Bytes;
-use millstream_flv::live::{CLEARED_METADATA, Class, FeedEntry, Head, classify};
+use millstream_flv::live::{CLEARED_METADATA, Class, FeedEntry, Head, classify, is_disposable};
 use millstream_flv::wire::TagKind;
 
 use crate::chunk::{SharedChunks, chunk_once};
@@ -105,6 +105,10 @@ impl FeedEntry for Entry {
 
     fn timestamp(&self) -> u32 {
         self.content.timestamp()
+    }
+
+    fn is_disposable(&self) -> bool {
+        is_disposable(self.content.kind(), self.content.body())
     }
 
     fn size(&self) -> usize {
