@@ -1,19 +1,22 @@
 //! A client's connection: a session and its socket.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use millstream_core::{Env, Error, ErrorKind, Time, TimeDelta};
+use millstream_core::net::NetStream;
+use millstream_core::{Env, Error, ErrorKind, TimeDelta};
+use millstream_flv::live::Taken;
 
 use crate::calls::Procedures;
+use crate::liveness::Pulse;
 use crate::server::feed::{Content, Cursor, Entry};
 use crate::session::SessionError;
 use crate::session::client::{ClientEvent, ClientSession, ClientSettings};
 use crate::socket::Socket;
-use crate::tls::Trust;
 use crate::{RtmpUrl, Scheme};
 
 /// Bytes read at a time: some frames, so that most messages lie whole in one block.
@@ -87,8 +90,28 @@ pub(crate) enum Turn {
     Event(Box<ClientEvent>),
     /// Messages of the stream were taken and are on their way.
     Taken,
+    /// A key frame is next, and everything before it was sent.
+    AtKey,
     /// The stream has ended, and everything was sent.
     Ended,
+}
+
+/// Where a connection gets what it publishes.
+pub(crate) struct FeedUntil<'a> {
+    pub(crate) cursor: &'a mut Cursor,
+    /// Stop before the next key frame.
+    pub(crate) key: bool,
+}
+
+impl FeedUntil<'_> {
+    fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut Vec<Arc<Entry>>) -> Poll<Taken> {
+        match self.key {
+            true => self.cursor.poll_take_to_key(cx, WRITE_BUDGET, into),
+            false => {
+                self.cursor.poll_take(cx, WRITE_BUDGET, into).map(|more| if more { Taken::Some } else { Taken::End })
+            }
+        }
+    }
 }
 
 /// A connection.
@@ -96,52 +119,67 @@ pub(crate) struct Peer {
     socket: Socket,
     session: ClientSession,
     taken: Vec<Arc<Entry>>,
-    patience: TimeDelta,
+    stall: TimeDelta,
     /// The message stream that is published.
     publishing: Option<u32>,
     procedures: Arc<Procedures>,
     app: String,
+    /// What comes before anything that the session tells.
+    early: VecDeque<Box<ClientEvent>>,
+    pulse: Option<Arc<Pulse>>,
 }
 
 /// What a poll of the socket brought.
 enum Step {
     Received(Bytes),
     Sent,
-    Taken(bool),
+    Taken(Taken),
     Timer,
 }
 
 impl Peer {
-    /// Connects. `patience` is how long that may take, and later how long the server may take nothing.
-    pub(crate) async fn connect(
+    /// On a stream that was opened to where the settings say. `stall` is how long the server may take nothing.
+    pub(crate) fn new(
         env: &Env,
+        mut stream: Box<dyn NetStream>,
         settings: ClientSettings,
-        trust: &Trust,
-        patience: TimeDelta,
+        stall: TimeDelta,
     ) -> Result<Self, Failure> {
-        let late = |why| Failure::Io(io::Error::new(io::ErrorKind::TimedOut, why));
-        let deadline = env.clock.now() + patience;
-        let connecting = env.net.connect_host(&settings.url.host, settings.url.port);
-        let mut stream = within(env, deadline, connecting).await.ok_or_else(|| late("no answer"))??;
-        if settings.url.scheme == Scheme::Rtmps {
-            let securing = trust.connect(env, stream, &settings.url.host);
-            let secured = within(env, deadline, securing).await.ok_or_else(|| late("no answer in TLS"))?;
-            stream = secured.map_err(Failure::Secure)?;
-        }
-        let stream = crate::trace::traced_client(stream, env, &settings.url);
+        stream.give_up_after(stall)?;
         Ok(Self {
             app: settings.url.app.clone(),
             procedures: Procedures::of(env),
             socket: Socket::new(stream, env.clock.clone()),
             session: ClientSession::new(settings, env.random(), env.clock.now()),
             taken: Vec::new(),
-            patience,
+            stall,
             publishing: None,
+            early: VecDeque::new(),
+            pulse: None,
         })
     }
 
-    /// Waits for what comes next. With a cursor, which is used once the server takes what is published, sends what that gives.
-    pub(crate) async fn turn(&mut self, mut feed: Option<&mut Cursor>) -> Result<Turn, Failure> {
+    /// Tells a pulse of what of the stream is sent.
+    pub(crate) fn feel(&mut self, pulse: Arc<Pulse>) {
+        self.pulse = Some(pulse);
+    }
+
+    /// The settings that it was opened with in the end.
+    pub(crate) fn settings(&self) -> &ClientSettings {
+        self.session.settings()
+    }
+
+    /// An event that was looked at, to be told again.
+    pub(crate) fn keep(&mut self, event: Box<ClientEvent>) {
+        self.early.push_back(event);
+    }
+
+    /// Waits for what comes next. With a feed, which is used once the server takes what is published, sends what that gives. Nothing is
+    /// lost when the future is dropped.
+    pub(crate) async fn turn(&mut self, mut feed: Option<FeedUntil<'_>>) -> Result<Turn, Failure> {
+        if let Some(event) = self.early.pop_front() {
+            return Ok(Turn::Event(event));
+        }
         loop {
             if let Some(event) = self.session.next_event()? {
                 match &event {
@@ -158,15 +196,16 @@ impl Peer {
             if self.socket.is_idle() {
                 self.socket.send(self.session.output());
             }
-            let step = poll_fn(|cx| self.poll_step(feed.as_deref_mut(), cx)).await?;
+            let step = poll_fn(|cx| self.poll_step(feed.as_mut(), cx)).await?;
             match step {
                 Step::Received(received) => self.session.receive(received, self.socket.now())?,
                 Step::Sent => {}
-                Step::Taken(true) => {
+                Step::Taken(Taken::Some) => {
                     self.publish();
                     return Ok(Turn::Taken);
                 }
-                Step::Taken(false) => return Ok(Turn::Ended),
+                Step::Taken(Taken::AtKey) => return Ok(Turn::AtKey),
+                Step::Taken(Taken::End) => return Ok(Turn::Ended),
                 Step::Timer => self.timeout()?,
             }
         }
@@ -186,27 +225,41 @@ impl Peer {
         Ok(self.socket.farewell().await?)
     }
 
-    fn poll_step(&mut self, feed: Option<&mut Cursor>, cx: &mut Context<'_>) -> Poll<Result<Step, Failure>> {
+    fn poll_step(&mut self, feed: Option<&mut FeedUntil<'_>>, cx: &mut Context<'_>) -> Poll<Result<Step, Failure>> {
         if !self.socket.is_idle() {
             if let Poll::Ready(sent) = self.socket.poll_send(cx) {
-                return Poll::Ready(sent.map(|()| Step::Sent).map_err(Failure::Io));
+                return Poll::Ready(self.sent(sent));
             }
-        } else if let (Some(cursor), Some(_)) = (feed, self.publishing)
-            && let Poll::Ready(more) = cursor.poll_take(cx, WRITE_BUDGET, &mut self.taken)
+        } else if let (Some(feed), Some(_)) = (feed, self.publishing)
+            && let Poll::Ready(taken) = feed.poll_take(cx, &mut self.taken)
         {
-            return Poll::Ready(Ok(Step::Taken(more)));
+            return Poll::Ready(Ok(Step::Taken(taken)));
         }
         if let Poll::Ready(received) = self.socket.poll_receive(cx, BLOCK) {
             return Poll::Ready(received?.map(Step::Received).ok_or(Failure::Closed));
         }
-        let deadline = [self.session.deadline(), self.socket.stalled_at(self.patience)].into_iter().flatten().min();
+        let deadline = [self.session.deadline(), self.socket.stalled_at(self.stall)].into_iter().flatten().min();
         self.socket.poll_timer(cx, deadline).map(|()| Ok(Step::Timer))
+    }
+
+    fn sent(&self, sent: io::Result<()>) -> Result<Step, Failure> {
+        match sent {
+            Ok(()) => {
+                if let (Some(pulse), Some(_)) = (&self.pulse, self.publishing) {
+                    pulse.beat(self.socket.now());
+                }
+                Ok(Step::Sent)
+            }
+            // The system knows better than the queue: it took bytes that nobody acknowledged.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::Stalled(self.stall)),
+            Err(error) => Err(Failure::Io(error)),
+        }
     }
 
     fn timeout(&mut self) -> Result<(), Failure> {
         let now = self.socket.now();
-        if self.socket.stalled_at(self.patience).is_some_and(|at| at <= now) {
-            return Err(Failure::Stalled(self.patience));
+        if self.socket.stalled_at(self.stall).is_some_and(|at| at <= now) {
+            return Err(Failure::Stalled(self.stall));
         }
         Ok(self.session.handle_timeout(now)?)
     }
@@ -224,15 +277,6 @@ impl Peer {
             }
         }
         self.socket.send(self.session.output());
-    }
-}
-
-/// What a future gives, or nothing when the deadline comes first.
-async fn within<T>(env: &Env, deadline: Time, future: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        result = future => Some(result),
-        () = env.clock.sleep_until(deadline) => None,
     }
 }
 

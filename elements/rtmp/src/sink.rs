@@ -1,5 +1,7 @@
 //! `rtmpsink`: publishes to a server.
 
+mod delivery;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,8 +10,7 @@ use millstream_core::env::BoxFuture;
 use millstream_core::meter::{Meter, Meters};
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
-    Buffer, BuildCx, Element, Env, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time,
-    TimeDelta,
+    Buffer, BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
 };
 use millstream_flv::live::{FeedLimits, count};
 use millstream_flv::wire::FlvReader;
@@ -18,10 +19,12 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::command::PublishType;
-use crate::peer::{Backoff, Failure, Peer, Turn};
-use crate::server::feed::{Cursor, Entry, Feed};
+use crate::connector::Connector;
+use crate::liveness::Pulse;
+use crate::server::feed::{Entry, Feed};
 use crate::server::tags::content_of;
-use crate::session::client::{ClientEvent, ClientSettings, Purpose};
+use crate::session::client::{ClientSettings, Purpose};
+use crate::sink::delivery::Delivery;
 use crate::tls::{Trust, available};
 use crate::{RtmpUrl, Scheme};
 
@@ -43,9 +46,13 @@ pub struct RtmpSinkSettings {
     /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
     #[serde(default = "crate::src::yes")]
     pub tls_verify: bool,
-    /// How long the server may take to answer or to take anything.
+    /// How long the server may take to be reached.
     #[serde(default = "default_timeout")]
     pub timeout: DurationSetting,
+    /// How long the server may take nothing although something waits for it. Then it counts as stalled, connected or not, and is connected
+    /// to anew.
+    #[serde(default = "default_timeout")]
+    pub stall_timeout: DurationSetting,
     /// Attempts to connect again before the element fails. Without end when the source is live, 3 otherwise.
     #[serde(default)]
     pub retries: Option<u32>,
@@ -73,14 +80,16 @@ fn default_backlog() -> DurationSetting {
 pub fn factory() -> Factory {
     Factory::new("rtmpsink", "Network/Sink", "Publishes to an RTMP server", build)
         .pad(PadTemplate::sink("sink", media::FLV))
-        .checked(|settings: &RtmpSinkSettings| settings.trust().and(location(&settings.location)).map(drop))
+        .checked(RtmpSinkSettings::check)
         .details(
             "A connection that is lost or takes nothing is made anew, after 0.5 s to 30 s. It begins with metadata, sequence headers and a key \
              frame.\n\n\
              - Fed by a live source, the element never holds that up: what the server does not take in time is left out, from the oldest to the next \
              key frame, and counted.\n\
              - Fed by files, it waits for the server, and for the next connection.\n\n\
-             Posts `connected` and `disconnected`.",
+             - A server that asks to move (Enhanced RTMP) gets what comes before the next key frame, and the one that it names gets the rest: \
+             nothing is lost or sent twice. Where that one refuses, the stream stays.\n\n\
+             Alive is what takes bytes: `stalled` and `recovered` are told of the element. It posts `connected`, `disconnected` and `moved`.",
         )
         .example("filesrc location=in.flv ! clocksync ! rtmpsink location=rtmp://127.0.0.1/live/cam")
 }
@@ -98,7 +107,21 @@ pub(crate) fn location(text: &str) -> Result<RtmpUrl> {
     Ok(url)
 }
 
+/// Refuses a limit in which nothing could ever happen.
+pub(crate) fn positive(property: &'static str, limit: DurationSetting) -> Result<()> {
+    if limit.as_nanos() > 0 {
+        return Ok(());
+    }
+    Err(Error::settings(format!("`{property}` is 0")).on_property(property).hint("write a time such as 10s"))
+}
+
 impl RtmpSinkSettings {
+    fn check(&self) -> Result<()> {
+        positive("stall-timeout", self.stall_timeout)?;
+        self.trust()?;
+        location(&self.location).map(drop)
+    }
+
     fn trust(&self) -> Result<Trust> {
         Trust::new(self.ca_file.as_deref(), self.tls_verify)
     }
@@ -120,6 +143,11 @@ struct RtmpSink {
 enum Notice {
     Connected,
     Lost(Error),
+    /// For good.
+    Failed(Error),
+    Moved,
+    Warning(Error),
+    State(MessageKind),
 }
 
 impl Sink for RtmpSink {
@@ -140,21 +168,35 @@ impl Sink for RtmpSink {
             // The stream is a key, which only its server may see: its place is named without it.
             let meter = Meters::add(&cx.env, "rtmpsink", &self.url.to_string());
             let (notices, heard) = mpsc::unbounded_channel();
+            let nanos = |setting: DurationSetting| TimeDelta::from_nanos(setting.as_nanos());
+            let stall = nanos(settings.stall_timeout);
+            let pulse = Arc::new(Pulse::new(cx.env.clock.now()));
+            let env = cx.env.clone();
             let delivery = Delivery {
-                settings: ClientSettings::new(self.url, Purpose::Publish(PublishType::Live)),
-                trust: self.trust,
-                patience: TimeDelta::from_nanos(settings.timeout.as_nanos()),
+                home: ClientSettings::new(self.url, Purpose::Publish(PublishType::Live)),
+                connector: Connector { env: env.clone(), trust: self.trust, timeout: nanos(settings.timeout), stall },
                 retries: settings.retries.unwrap_or(if self.live { u32::MAX } else { RETRIES_OF_A_JOB }),
                 live: self.live,
-                cursor: feed.join(),
                 feed: feed.clone(),
-                env: cx.env.clone(),
-                notices,
-                backoff: Backoff::default(),
+                pulse: pulse.clone(),
+                notices: notices.clone(),
+            };
+            let behind = feed.clone();
+            // Before anything comes: a feed keeps nothing for nobody.
+            let cursor = feed.join();
+            // The intake ends when nobody can tell it anything any more.
+            let both = async move {
+                let waits = || behind.is_behind();
+                let tell = |kind| drop(notices.send(Notice::State(kind)));
+                let (delivery, watch) = (delivery.run(cursor), pulse.watch(&env, stall, waits, tell));
+                tokio::select! {
+                    () = delivery => Ok(()),
+                    () = watch => Ok(()),
+                }
             };
             let intake = Intake { meter, cx, feed, reader: FlvReader::new(), wait: !self.live, heard };
             // Delivery ends behind the end of the feed, which the intake brings.
-            tokio::try_join!(intake.run(), delivery.run()).map(drop)
+            tokio::try_join!(intake.run(), both).map(drop)
         })
     }
 }
@@ -176,7 +218,7 @@ impl Intake {
             let full = self.wait && !self.feed.has_room();
             tokio::select! {
                 biased;
-                Some(notice) = self.heard.recv() => self.tell(notice),
+                Some(notice) = self.heard.recv() => self.tell(notice)?,
                 () = self.feed.taken(), if full => {}
                 item = self.cx.recv(), if !full => match item {
                     Some((_, item)) => self.item(item)?,
@@ -187,7 +229,8 @@ impl Intake {
         }
         self.feed.end();
         while let Some(notice) = self.heard.recv().await {
-            self.tell(notice);
+            self.tell(notice)?;
+            self.count_missed();
         }
         // What was still to be sent when the stream ended.
         self.count_missed();
@@ -202,7 +245,11 @@ impl Intake {
         }
     }
 
-    fn tell(&mut self, notice: Notice) {
+    fn tell(&mut self, notice: Notice) -> Result<()> {
+        if let Notice::Failed(error) = notice {
+            self.count_missed();
+            return Err(error);
+        }
         if matches!(notice, Notice::Connected) {
             self.meter.connected();
         }
@@ -212,7 +259,12 @@ impl Intake {
                 out.post(MessageKind::Element { name: "disconnected", fields: Vec::new() });
                 out.warn(error);
             }
+            Notice::Moved => out.post(MessageKind::Element { name: "moved", fields: Vec::new() }),
+            Notice::Warning(error) => out.warn(error),
+            Notice::State(kind) => out.post(kind),
+            Notice::Failed(_) => {}
         });
+        Ok(())
     }
 
     fn item(&mut self, item: Item) -> Result<()> {
@@ -232,69 +284,6 @@ impl Intake {
             count(&self.meter, tag.kind, &tag.body, tag.timestamp);
             if let Some(content) = content_of(tag) {
                 self.feed.push(Entry::new(content), false);
-            }
-        }
-    }
-}
-
-/// From the feed to the server, over as many connections as it takes.
-struct Delivery {
-    settings: ClientSettings,
-    trust: Trust,
-    patience: TimeDelta,
-    retries: u32,
-    live: bool,
-    cursor: Cursor,
-    feed: Arc<Feed>,
-    env: Env,
-    notices: mpsc::UnboundedSender<Notice>,
-    backoff: Backoff,
-}
-
-impl Delivery {
-    async fn run(mut self) -> Result<()> {
-        loop {
-            let Err(failure) = self.publish().await else { return Ok(()) };
-            // A live stream that has ended meanwhile has nothing that is worth a further attempt.
-            let over = self.live && self.feed.is_ended();
-            if failure.is_final() || over || self.backoff.attempts() >= self.retries {
-                return Err(failure.into_error(&self.settings.url));
-            }
-            let wait = self.backoff.next(&self.env);
-            let hint = format!("tries again in {:.1} s", wait.to_std().as_secs_f64());
-            let _ = self.notices.send(Notice::Lost(failure.into_error(&self.settings.url).hint(hint)));
-            self.env.clock.sleep_until(self.env.clock.now() + wait).await;
-            self.cursor.begin_anew(self.live);
-        }
-    }
-
-    /// Publishes on one connection, to the end of the stream.
-    async fn publish(&mut self) -> Result<(), Failure> {
-        let mut settings = self.settings.clone();
-        let mut peer = Peer::connect(&self.env, settings.clone(), &self.trust, self.patience).await?;
-        loop {
-            match peer.turn(Some(&mut self.cursor)).await? {
-                Turn::Taken => {}
-                Turn::Ended => return peer.close().await,
-                Turn::Event(event) => match *event {
-                    ClientEvent::Publishing { .. } => {
-                        tracing::info!(url = %settings.url, "publishes");
-                        self.backoff.reset();
-                        let _ = self.notices.send(Notice::Connected);
-                    }
-                    ClientEvent::TryAgain(next) => {
-                        settings = *next;
-                        peer = Peer::connect(&self.env, settings.clone(), &self.trust, self.patience).await?;
-                    }
-                    ClientEvent::Reconnect(next) => {
-                        tracing::info!(url = %next.url, "the server asks to move");
-                        self.settings = *next;
-                        peer.close().await?;
-                        peer = Peer::connect(&self.env, self.settings.clone(), &self.trust, self.patience).await?;
-                        self.cursor.begin_anew(false);
-                    }
-                    _ => {}
-                },
             }
         }
     }

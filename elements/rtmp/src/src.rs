@@ -1,30 +1,25 @@
 //! `rtmpsrc`: plays from a server.
 
+mod join;
+mod player;
+
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
-use millstream_core::meter::{Meter, Meters};
+use millstream_core::meter::Meters;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{
-    Buffer, BufferFlags, BuildCx, Caps, Element, Error, Factory, Item, MessageKind, PadId, PadTemplate, Result,
-    Segment, Source, SourceCx, StreamInfo, Time, TimeDelta,
-};
-use millstream_flv::live::count;
+use millstream_core::{BuildCx, Element, Error, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::player::Player;
+use crate::RtmpUrl;
 use crate::command::PlayStart;
-use crate::peer::{Backoff, Failure, Peer, Turn};
-use crate::server::feed::Content;
-use crate::server::tags::{buffer_of, content_of_data};
-use crate::serversrc::file_header;
-use crate::session::client::{ClientEvent, ClientSettings, Purpose};
-use crate::sink::{default_timeout, location};
-use crate::timeline::Timeline;
+use crate::connector::Connector;
+use crate::session::client::{ClientSettings, Purpose};
+use crate::sink::{default_timeout, location, positive};
 use crate::tls::Trust;
-use crate::{RtmpUrl, Scheme};
 
 /// Settings of `rtmpsrc`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -38,9 +33,21 @@ pub struct RtmpSrcSettings {
     /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
     #[serde(default = "yes")]
     pub tls_verify: bool,
-    /// How long the server may take to answer, and how long it may send nothing while it plays.
+    /// Plays only what is live. Without it a recording of this name is played where nothing is live.
+    #[serde(default)]
+    pub live: bool,
+    /// Where to begin in a recording. The server begins at the key frame there or before.
+    #[serde(default)]
+    pub start: Option<DurationSetting>,
+    /// Where to end in a recording; of what is live, how long to play.
+    #[serde(default)]
+    pub stop: Option<DurationSetting>,
+    /// How long the server may take to be reached.
     #[serde(default = "default_timeout")]
     pub timeout: DurationSetting,
+    /// How long the server may send nothing while it plays. Then it counts as stalled, and is connected to anew.
+    #[serde(default = "default_timeout")]
+    pub stall_timeout: DurationSetting,
     /// Attempts to connect again in a row before the element fails. Without end when left out.
     #[serde(default)]
     pub retries: Option<u32>,
@@ -59,16 +66,44 @@ pub fn factory() -> Factory {
     Factory::new("rtmpsrc", "Network/Source", "Plays from an RTMP server", build)
         .pad(PadTemplate::src("src", media::FLV))
         .live(|_: &RtmpSrcSettings| true)
-        .checked(|settings: &RtmpSrcSettings| settings.trust().and(location(&settings.location)).map(drop))
+        .checked(RtmpSrcSettings::check)
         .details(
             "Gives FLV, a tag a buffer, as it comes. A connection that is lost or silent is made anew, after 0.5 s to 30 s, and the stream goes on \
              on the same timeline.\n\n\
-             Posts `connected` and `disconnected`.",
+             A server that asks to move (Enhanced RTMP) is played from until the one that it names plays too. Where both send the same \
+             key frame the stream goes over, and nothing is lost or comes twice.\n\n\
+             Alive is what sends: `stalled` and `recovered` are told of the element. It posts `connected`, `disconnected` and `moved`.",
         )
         .example("rtmpsrc location=rtmp://127.0.0.1/live/cam ! filesink location=cam.flv")
 }
 
 impl RtmpSrcSettings {
+    fn check(&self) -> Result<()> {
+        positive("stall-timeout", self.stall_timeout)?;
+        let nanos = |setting: Option<DurationSetting>| setting.map_or(0, |setting| setting.as_nanos());
+        if self.live && self.start.is_some() {
+            let error = Error::settings("what is live has no place to begin at").on_property("start");
+            return Err(error.hint("leave out `start` or `live`"));
+        }
+        if self.stop.is_some() && nanos(self.stop) <= nanos(self.start) {
+            return Err(Error::settings("`stop` is not behind `start`").on_property("stop"));
+        }
+        self.trust()?;
+        location(&self.location).map(drop)
+    }
+
+    /// `play` as librtmp asks for it: −2, −1 or a time, and how long.
+    fn purpose(&self) -> Purpose {
+        let millis = |setting: DurationSetting| setting.as_nanos() as f64 / 1e6;
+        let begin = self.start.map_or(0.0, millis);
+        let start = match self.start {
+            Some(_) => PlayStart::Recorded(begin),
+            None if self.live => PlayStart::Live,
+            None => PlayStart::LiveOrRecorded,
+        };
+        Purpose::Play { start, duration: self.stop.map(|stop| millis(stop) - begin) }
+    }
+
     fn trust(&self) -> Result<Trust> {
         Trust::new(self.ca_file.as_deref(), self.tls_verify)
     }
@@ -87,125 +122,14 @@ struct RtmpSrc {
 
 impl Source for RtmpSrc {
     fn run(self: Box<Self>, cx: SourceCx) -> BoxFuture<'static, Result<()>> {
-        let patience = TimeDelta::from_nanos(self.settings.timeout.as_nanos());
-        let play = Purpose::Play { start: PlayStart::LiveOrRecorded, duration: None };
-        let client = ClientSettings { silence_timeout: Some(patience), ..ClientSettings::new(self.url, play) };
+        let nanos = |setting: DurationSetting| TimeDelta::from_nanos(setting.as_nanos());
+        let stall = nanos(self.settings.stall_timeout);
+        let purpose = self.settings.purpose();
+        let home = ClientSettings { silence_timeout: Some(stall), ..ClientSettings::new(self.url, purpose) };
+        let connector =
+            Connector { env: cx.env.clone(), trust: self.trust, timeout: nanos(self.settings.timeout), stall };
         // The stream is a key, which only its server may see: its place is named without it.
-        let meter = Meters::add(&cx.env, "rtmpsrc", &client.url.to_string());
-        let player = Player {
-            meter,
-            settings: self.settings,
-            client,
-            trust: self.trust,
-            patience,
-            cx,
-            timeline: Timeline::default(),
-            backoff: Backoff::default(),
-        };
-        Box::pin(player.run())
-    }
-}
-
-/// How a connection went that did not fail.
-enum Played {
-    /// The stream is over, and that is the end.
-    ToItsEnd,
-    /// The pipeline wants no more.
-    Unwanted(Error),
-}
-
-struct Player {
-    settings: RtmpSrcSettings,
-    client: ClientSettings,
-    trust: Trust,
-    patience: TimeDelta,
-    cx: SourceCx,
-    timeline: Timeline,
-    backoff: Backoff,
-    meter: Arc<Meter>,
-}
-
-impl Player {
-    async fn run(mut self) -> Result<()> {
-        self.start().await?;
-        loop {
-            let failure = match self.play().await {
-                Ok(Played::ToItsEnd) => return Ok(()),
-                Ok(Played::Unwanted(error)) => return Err(error),
-                Err(failure) => failure,
-            };
-            if failure.is_final() || self.backoff.attempts() >= self.settings.retries.unwrap_or(u32::MAX) {
-                return Err(failure.into_error(&self.client.url));
-            }
-            let wait = self.backoff.next(&self.cx.env);
-            let hint = format!("tries again in {:.1} s", wait.to_std().as_secs_f64());
-            let error = failure.into_error(&self.client.url).hint(hint);
-            self.cx.tell(|out| {
-                out.post(MessageKind::Element { name: "disconnected", fields: Vec::new() });
-                out.warn(error);
-            });
-            self.cx.env.clock.sleep_until(self.cx.env.clock.now() + wait).await;
-        }
-    }
-
-    async fn start(&mut self) -> Result<()> {
-        if let Some(warning) = self.trust.warning().filter(|_| self.client.url.scheme == Scheme::Rtmps) {
-            self.cx.tell(|out| out.warn(warning));
-        }
-        let id = self.client.url.to_string();
-        self.cx.push(PadId::FIRST, Item::StreamStart(StreamInfo { id, language: None }.into())).await?;
-        self.cx.push(PadId::FIRST, Item::Caps(Caps::new(media::FLV))).await?;
-        self.cx.push(PadId::FIRST, Item::Segment(Segment::time(Time::ZERO).into())).await?;
-        let header = Buffer::new(file_header()).with_flags(BufferFlags::HEADER);
-        self.cx.push(PadId::FIRST, Item::buffer(header)).await
-    }
-
-    /// Plays on one connection.
-    async fn play(&mut self) -> std::result::Result<Played, Failure> {
-        let mut peer = Peer::connect(&self.cx.env, self.client.clone(), &self.trust, self.patience).await?;
-        let mut playing = false;
-        loop {
-            let event = match peer.turn(None).await {
-                Ok(Turn::Event(event)) => event,
-                Ok(_) => continue,
-                // ffmpeg as a server ends like this.
-                Err(Failure::Closed) if playing && self.settings.eos_on_unpublish => return Ok(Played::ToItsEnd),
-                Err(failure) => return Err(failure),
-            };
-            let content = match *event {
-                ClientEvent::Playing { .. } => {
-                    tracing::info!(url = %self.client.url, "plays");
-                    playing = true;
-                    self.meter.connected();
-                    self.backoff.reset();
-                    self.timeline.begin(self.cx.env.clock.now());
-                    self.cx.tell(|out| out.post(MessageKind::Element { name: "connected", fields: Vec::new() }));
-                    continue;
-                }
-                ClientEvent::Media { media, .. } => Some(Content::Media(media)),
-                ClientEvent::Data { timestamp, data, .. } => content_of_data(timestamp, data),
-                ClientEvent::Ended { .. } if self.settings.eos_on_unpublish => {
-                    // What it says to that does not matter any more.
-                    let _ = peer.close().await;
-                    return Ok(Played::ToItsEnd);
-                }
-                ClientEvent::TryAgain(next) => {
-                    peer = Peer::connect(&self.cx.env, *next, &self.trust, self.patience).await?;
-                    continue;
-                }
-                ClientEvent::Reconnect(next) => {
-                    self.client = *next;
-                    peer = Peer::connect(&self.cx.env, self.client.clone(), &self.trust, self.patience).await?;
-                    continue;
-                }
-                _ => continue,
-            };
-            let Some(content) = content else { continue };
-            let (content, time) = self.timeline.place(content, self.cx.env.clock.now());
-            count(&self.meter, content.kind(), content.body(), time.millis() as u32);
-            if let Err(error) = self.cx.push(PadId::FIRST, Item::buffer(buffer_of(&content, time))).await {
-                return Ok(Played::Unwanted(error));
-            }
-        }
+        let meter = Meters::add(&cx.env, "rtmpsrc", &home.url.to_string());
+        Box::pin(Player::new(self.settings, home, connector, meter, cx).run())
     }
 }

@@ -28,6 +28,11 @@ impl Timeline {
         (self.current, self.began) = (None, now);
     }
 
+    /// A publication goes on that came by another connection so far: what has the timestamp `raw` here belongs at `placed`.
+    pub(crate) fn go_on(&mut self, raw: u32, placed: i64) {
+        self.current = Some((placed - i64::from(raw), i64::from(raw)));
+    }
+
     /// A message with its place on the timeline, also as time since the start.
     pub(crate) fn place(&mut self, content: Content, now: Time) -> (Content, Time) {
         let raw = match &content {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
+use crate::TimeDelta;
 use crate::env::BoxFuture;
 
 /// A connected stream of bytes.
@@ -27,6 +28,15 @@ pub trait NetStream: Send {
     }
     /// Ends the direction of writing; the other end reads the rest and then the end.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Breaks the connection with [`io::ErrorKind::TimedOut`] when the other end acknowledges nothing of what was written for so long,
+    /// where the system can (RFC 5482). Without it the buffers of the system swallow what is written to a machine that is gone.
+    ///
+    /// # Errors
+    /// Those of the network.
+    fn give_up_after(&mut self, limit: TimeDelta) -> io::Result<()> {
+        let _ = limit;
+        Ok(())
+    }
     /// Address of the other end.
     fn peer(&self) -> SocketAddr;
 }

@@ -6,6 +6,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, BytesMut};
+#[cfg(target_os = "linux")]
+use millstream_core::TimeDelta;
 use millstream_core::env::{BoxFuture, TaskHandle, Tasks};
 use millstream_core::net::{Net, NetListener, NetStream};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -84,6 +86,13 @@ impl NetStream for Stream {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn give_up_after(&mut self, limit: TimeDelta) -> io::Result<()> {
+        // 0 is the default of the system.
+        let millis = u32::try_from(limit.millis()).unwrap_or(u32::MAX).max(1);
+        Ok(rustix::net::sockopt::set_tcp_user_timeout(&self.stream, millis)?)
     }
 
     fn peer(&self) -> SocketAddr {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
 use millstream_core::net::NetStream;
-use millstream_core::{Env, Error, ErrorKind, Result};
+use millstream_core::{Env, Error, ErrorKind, Result, TimeDelta};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
@@ -350,6 +350,10 @@ impl NetStream for TlsStream {
         self.tls.send_close_notify();
         ready!(self.poll_drain(cx))?;
         self.stream.poll_shutdown(cx)
+    }
+
+    fn give_up_after(&mut self, limit: TimeDelta) -> io::Result<()> {
+        self.stream.give_up_after(limit)
     }
 
     fn peer(&self) -> SocketAddr {

@@ -29,6 +29,7 @@
 //! | [`world`] | pipelines against each other on a simulated network |
 //! | [`rtmp`] | RTMP clients by hand, and elements to meet them |
 //! | [`logs`] | what was logged, at every level |
+//! | [`rtmp_server`] | an RTMP server that does what a test tells it |
 //! | [`random`] | small seeded random numbers |
 
 pub mod conversation;
@@ -39,6 +40,7 @@ pub mod peers;
 pub mod program;
 pub mod random;
 pub mod rtmp;
+pub mod rtmp_server;
 pub mod sim;
 pub mod world;
 

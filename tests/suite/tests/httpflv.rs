@@ -139,7 +139,11 @@ fn flv_5_plays_over_a_websocket_in_a_browser_and_in_node() {
     plays("node tests/peers/play-flv.mjs target/peers/node WSURL", &clip, &out);
     let seen: serde_json::Value = serde_json::from_slice(&std::fs::read(out).expect("what was seen")).expect("JSON");
     assert_eq!((&seen["frames"], &seen["errors"]), (&300.into(), &serde_json::json!([])), "{seen}");
-    passes("node --experimental-websocket tests/peers/record-ws.mjs WSURL OUT", "h264b_aac48s_10s.flv", ["h264", "aac"]);
+    passes(
+        "node --experimental-websocket tests/peers/record-ws.mjs WSURL OUT",
+        "h264b_aac48s_10s.flv",
+        ["h264", "aac"],
+    );
 }
 
 /// The page is of another origin, so this shows CORS too.

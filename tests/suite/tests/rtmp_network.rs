@@ -105,7 +105,7 @@ fn a_target_that_falls_silent_hurts_nobody_and_recovers_at_a_key_frame() {
     let handles = [&mut good, &mut bad].map(|pipeline| pipeline.handle::<Collected>("video").expect("a collect"));
     let relay = world.start(
         "rtmpserversrc listen=10.0.0.1:1935 stream=cam eos-on-unpublish=true grace=1s ! tee name=t \
-         t. ! rtmpsink location=rtmp://10.0.0.2/live/cam timeout=2s t. ! rtmpsink location=rtmp://10.0.0.3/live/cam timeout=2s",
+         t. ! rtmpsink location=rtmp://10.0.0.2/live/cam stall-timeout=2s t. ! rtmpsink location=rtmp://10.0.0.3/live/cam stall-timeout=2s",
     );
     world.pass(TimeDelta::from_millis(1));
     let sender = world.start(SEND);

@@ -204,6 +204,12 @@ impl<E: FeedEntry> Feed<E> {
         self.lock().ended
     }
 
+    /// Whether something waits for a player.
+    pub fn is_behind(&self) -> bool {
+        let ring = self.lock();
+        ring.players.iter().flatten().any(|player| player.at < ring.end())
+    }
+
     /// How many players there are.
     pub fn players(&self) -> usize {
         self.lock().players.iter().flatten().count()
@@ -245,7 +251,7 @@ impl<E: FeedEntry> Feed<E> {
         let heads = ring.heads.clone();
         drop(ring);
         self.news.notify_one();
-        Cursor { feed: self.clone(), slot, heads, needs_key: true, asked: false, moves: None }
+        Cursor { feed: self.clone(), slot, heads, needs_key: true, counts: false, asked: false, moves: None }
     }
 }
 
@@ -326,10 +332,23 @@ pub struct Cursor<E> {
     heads: Vec<Arc<E>>,
     /// Video goes on at the next key frame.
     needs_key: bool,
+    /// What is left out until then is missed: the player had begun before.
+    counts: bool,
     /// It was told where to move.
     asked: bool,
     /// Where, until somebody asks.
     moves: Option<Arc<str>>,
+}
+
+/// What a [`Cursor`] that stops at a key frame came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Tags were taken.
+    Some,
+    /// A key frame is next, and another connection may go on with it.
+    AtKey,
+    /// The stream is over.
+    End,
 }
 
 impl<E: FeedEntry> Cursor<E> {
@@ -338,9 +357,27 @@ impl<E: FeedEntry> Cursor<E> {
     ///
     /// Headers to begin with come with the first frame, and at its time (metadata at 0), so that a player's timeline begins with that frame.
     pub fn poll_take(&mut self, cx: &mut Context<'_>, budget: usize, into: &mut Vec<Arc<E>>) -> Poll<bool> {
+        self.poll_until(cx, budget, into, |_| false).map(|taken| taken == Taken::Some)
+    }
+
+    /// The same up to the next key frame, which it does not take. Where there is no video, any tag is as good.
+    pub fn poll_take_to_key(&mut self, cx: &mut Context<'_>, budget: usize, into: &mut Vec<Arc<E>>) -> Poll<Taken> {
+        if !self.feed.has_video() {
+            return Poll::Ready(Taken::AtKey);
+        }
+        self.poll_until(cx, budget, into, |entry| entry.class() == Class::Key && entry.kind() == TagKind::Video)
+    }
+
+    fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: usize,
+        into: &mut Vec<Arc<E>>,
+        stop: impl Fn(&E) -> bool,
+    ) -> Poll<Taken> {
         let start = into.len();
         let mut ring = self.feed.lock();
-        let Some(Some(player)) = ring.players.get(self.slot) else { return Poll::Ready(false) };
+        let Some(Some(player)) = ring.players.get(self.slot) else { return Poll::Ready(Taken::End) };
         let mut at = player.at;
         if at < ring.first {
             // What came meanwhile is of no use before it.
@@ -350,20 +387,26 @@ impl<E: FeedEntry> Cursor<E> {
                 self.heads.clone_from(&ring.heads);
             }
             at = newest;
-            self.needs_key = true;
+            (self.needs_key, self.counts) = (true, true);
         }
         let thinned_before = ring.thinned_before();
-        let mut thinned = 0;
-        let mut bytes = 0;
+        let (mut bytes, mut thinned, mut skipped, mut stopped) = (0, 0, 0, false);
         while bytes < budget
             && let Some(entry) = ring.entries.get((at - ring.first) as usize)
         {
+            if stop(entry) {
+                stopped = true;
+                break;
+            }
             at += 1;
             if self.needs_key && entry.kind() == TagKind::Video {
                 match entry.class() {
-                    Class::Key => self.needs_key = false,
+                    Class::Key => (self.needs_key, self.counts) = (false, false),
                     Class::Head(_) => {}
-                    Class::Frame => continue,
+                    Class::Frame => {
+                        skipped += u64::from(self.counts);
+                        continue;
+                    }
                 }
             }
             if thinned_before.is_some_and(|time| is_before(entry.timestamp(), time)) && entry.is_disposable() {
@@ -374,9 +417,10 @@ impl<E: FeedEntry> Cursor<E> {
             into.push(entry.clone());
         }
         ring.missed.thinned += thinned;
+        ring.missed.skipped += skipped;
         let (ended, caught_up) = (ring.ended, at == ring.end());
         let moves = ring.moving.clone().filter(|_| caught_up && !self.asked);
-        let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(false) };
+        let Some(Some(player)) = ring.players.get_mut(self.slot) else { return Poll::Ready(Taken::End) };
         player.at = at;
         if !self.heads.is_empty() && (into.len() > start || (ended && caught_up)) {
             let is_frame = |entry: &&Arc<E>| !matches!(entry.class(), Class::Head(_));
@@ -395,29 +439,50 @@ impl<E: FeedEntry> Cursor<E> {
                 ring.prune();
                 self.feed.taken.notify_one();
             }
-            return Poll::Ready(true);
+            return Poll::Ready(Taken::Some);
+        }
+        if stopped {
+            return Poll::Ready(Taken::AtKey);
         }
         if ended && caught_up {
-            return Poll::Ready(false);
+            return Poll::Ready(Taken::End);
         }
         if moves.is_some() {
             (self.moves, self.asked) = (moves, true);
-            return Poll::Ready(true);
+            return Poll::Ready(Taken::Some);
         }
         player.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
     /// The player begins anew, on another connection: with the headers, and with a key frame. `skip` leaves out what waits for it but the
-    /// newest group of pictures, and counts it.
+    /// newest group of pictures, and counts it, as it does what it leaves out up to the key frame.
     pub fn begin_anew(&mut self, skip: bool) {
         let mut guard = self.feed.lock();
         let ring = &mut *guard;
-        (self.heads, self.needs_key) = (ring.heads.clone(), true);
+        // Of who had not begun nothing is missed.
+        self.counts = !self.needs_key || self.counts;
+        self.needs_key = true;
         let newest = ring.gop.filter(|_| ring.limits.gop_cache).unwrap_or_else(|| ring.end());
-        if let (true, Some(Some(player))) = (skip, ring.players.get_mut(self.slot)) {
+        let Some(Some(player)) = ring.players.get_mut(self.slot) else { return };
+        if skip {
             ring.missed.skipped += newest.saturating_sub(player.at);
             player.at = player.at.max(newest);
+        }
+        // Headers that still wait in the ring come at their place.
+        let taken = player.at.saturating_sub(ring.first) as usize;
+        let waits = |head: &Arc<E>| ring.entries.iter().skip(taken).any(|entry| Arc::ptr_eq(entry, head));
+        self.heads = ring.heads.iter().filter(|head| !waits(head)).cloned().collect();
+    }
+
+    /// The player takes no more: what still waits for it is missed.
+    pub fn give_up(&mut self) {
+        let mut guard = self.feed.lock();
+        let ring = &mut *guard;
+        let end = ring.end();
+        if let Some(Some(player)) = ring.players.get_mut(self.slot) {
+            ring.missed.skipped += end.saturating_sub(player.at);
+            player.at = end;
         }
     }
 
@@ -442,210 +507,4 @@ impl<E> Drop for Cursor<E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true };
-
-    /// A tag of 100 bytes. Metadata at 404 is none.
-    struct Entry(TagKind, Class, u32);
-
-    impl FeedEntry for Entry {
-        fn class(&self) -> Class {
-            self.1
-        }
-
-        fn kind(&self) -> TagKind {
-            self.0
-        }
-
-        fn timestamp(&self) -> u32 {
-            self.2
-        }
-
-        fn size(&self) -> usize {
-            100
-        }
-
-        fn is_disposable(&self) -> bool {
-            self.0 == TagKind::Video && self.2 % 100 == 1
-        }
-
-        fn clears(&self) -> bool {
-            self.2 == 404
-        }
-
-        fn at(&self, timestamp: u32) -> Self {
-            Self(self.0, self.1, timestamp)
-        }
-    }
-
-    fn config() -> Entry {
-        Entry(TagKind::Video, Class::Head(Head::Video(0)), 0)
-    }
-
-    fn key(timestamp: u32) -> Entry {
-        Entry(TagKind::Video, Class::Key, timestamp)
-    }
-
-    fn inter(timestamp: u32) -> Entry {
-        Entry(TagKind::Video, Class::Frame, timestamp)
-    }
-
-    fn audio(timestamp: u32) -> Entry {
-        Entry(TagKind::Audio, Class::Frame, timestamp)
-    }
-
-    fn take(cursor: &mut Cursor<Entry>) -> Vec<u32> {
-        let mut into = Vec::new();
-        let _ = cursor.poll_take(&mut Context::from_waker(Waker::noop()), usize::MAX, &mut into);
-        into.iter().map(|entry| entry.timestamp()).collect()
-    }
-
-    #[test]
-    fn rtmp_v5_who_joins_gets_headers_and_the_group_of_pictures() {
-        let feed = Feed::new(LIMITS);
-        for content in [config(), key(10), inter(20), audio(25), key(30), audio(35), inter(40)] {
-            feed.push(content, false);
-        }
-        let mut cursor = feed.join();
-        assert_eq!(take(&mut cursor), [30, 30, 35, 40], "the header has the time of what it is for");
-        feed.push(inter(50), false);
-        assert_eq!(take(&mut cursor), [50]);
-        assert_eq!(feed.lock().entries.len(), 4, "the group is kept, and nothing before it");
-        let mut late = Feed::<Entry>::new(FeedLimits { gop_cache: false, ..LIMITS }).join();
-        assert!(take(&mut late).is_empty());
-    }
-
-    #[test]
-    fn rtmp_v5_headers_come_with_the_first_frame_and_at_its_time() {
-        let feed = Feed::new(LIMITS);
-        feed.push(config(), false);
-        let mut cursor = feed.join();
-        assert!(take(&mut cursor).is_empty());
-        feed.push(audio(5000), false);
-        assert_eq!(take(&mut cursor), [5000, 5000]);
-        // Without any frame they come at the end.
-        let mut late = feed.join();
-        assert!(take(&mut late).is_empty());
-        feed.end();
-        assert_eq!(take(&mut late), [0]);
-    }
-
-    #[test]
-    fn rtmp_m11_metadata_that_was_cleared_is_not_given_to_who_joins() {
-        let feed = Feed::new(LIMITS);
-        let metadata = |timestamp| Entry(TagKind::Script, Class::Head(Head::MetaData), timestamp);
-        for entry in [metadata(0), config(), key(10), metadata(404), key(500)] {
-            feed.push(entry, false);
-        }
-        assert_eq!(take(&mut feed.join()), [500, 500], "the configuration and the key frame");
-        feed.push(metadata(600), false);
-        feed.push(key(700), false);
-        assert_eq!(take(&mut feed.join()), [700, 0, 700], "configuration, metadata, key frame");
-    }
-
-    #[test]
-    fn without_a_cache_a_player_begins_at_the_next_key_frame() {
-        let feed = Feed::new(FeedLimits { gop_cache: false, ..LIMITS });
-        [config(), key(10), inter(20)].into_iter().for_each(|content| feed.push(content, false));
-        assert!(feed.lock().entries.is_empty(), "nobody needs it");
-        let mut cursor = feed.join();
-        [inter(30), audio(35), key(40), inter(50)].into_iter().for_each(|content| feed.push(content, false));
-        assert_eq!(take(&mut cursor), [35, 35, 40, 50]);
-    }
-
-    #[test]
-    fn rtmp_v6_a_slow_player_loses_the_oldest_and_goes_on_at_a_key_frame() {
-        let feed = Feed::new(FeedLimits { bytes: 1000, ..LIMITS });
-        [config(), key(5)].into_iter().for_each(|entry| feed.push(entry, false));
-        let (mut slow, mut quick) = (feed.join(), feed.join());
-        assert_eq!((take(&mut slow), take(&mut quick)), (vec![5, 5], vec![5, 5]));
-        let mut seen = 0;
-        for at in 1..=24 {
-            feed.push(if at % 8 == 1 { key(at * 10) } else { inter(at * 10) }, false);
-            seen += take(&mut quick).len();
-        }
-        assert_eq!((seen, feed.take_missed().total()), (24, 0));
-        let got = take(&mut slow);
-        assert_eq!(got.first(), Some(&170), "key frames are 10, 90 and 170; ten messages fit");
-        assert_eq!(got.len(), 8);
-        assert_eq!(feed.take_missed(), Missed { thinned: 0, skipped: 16 });
-    }
-
-    #[test]
-    fn rtmp_v6_who_is_somewhat_behind_is_spared_pictures_that_no_other_needs() {
-        let feed = Feed::new(FeedLimits { backlog_ms: 4000, ..LIMITS });
-        let (mut slow, mut quick) = (feed.join(), feed.join());
-        for at in 0..=30 {
-            // Each second picture is not needed.
-            feed.push(if at % 15 == 0 { key(at * 100) } else { inter(at * 100 + at % 2) }, false);
-            feed.push(audio(at * 100), false);
-            assert_eq!(take(&mut quick).len(), 2);
-        }
-        let got = take(&mut slow);
-        // Behind by 3 s; what is younger than 1 s is whole.
-        let spared = (0..20).filter(|at| at % 15 != 0 && at % 2 == 1).count();
-        assert_eq!(feed.take_missed(), Missed { thinned: spared as u64, skipped: 0 });
-        assert_eq!(got.len() + spared, 62);
-        assert!(got.iter().filter(|time| *time % 100 == 1).all(|time| *time > 2000), "{got:?}");
-        assert!(is_before(u32::MAX, 5) && !is_before(5, u32::MAX) && !is_before(5, 5));
-    }
-
-    #[test]
-    fn rtmp_v6_headers_that_changed_while_a_player_was_behind_are_not_missed() {
-        let feed = Feed::new(FeedLimits { bytes: 1000, ..LIMITS });
-        feed.push(config(), false);
-        feed.push(key(10), false);
-        let mut slow = feed.join();
-        assert_eq!(take(&mut slow), [10, 10]);
-        feed.push(Entry(TagKind::Video, Class::Head(Head::Video(0)), 20), false);
-        (3..30).for_each(|at| feed.push(if at % 8 == 0 { key(at * 10) } else { inter(at * 10) }, false));
-        assert_eq!(take(&mut slow)[..2], [240, 240], "the new header, at the time of the key frame");
-        assert_eq!(feed.take_missed().skipped, 22);
-    }
-
-    #[test]
-    fn a_player_that_left_holds_nothing_back_and_its_place_is_used_again() {
-        let feed = Feed::new(LIMITS);
-        let first = feed.join();
-        feed.push(key(0), false);
-        drop(first);
-        feed.push(key(10), false);
-        assert_eq!(feed.players(), 0);
-        assert_eq!(feed.lock().entries.len(), 1);
-        let _second = feed.join();
-        assert_eq!(feed.players(), 1);
-        assert_eq!(feed.lock().players.len(), 1);
-    }
-
-    #[test]
-    fn the_end_comes_behind_the_last_message() {
-        let feed = Feed::new(LIMITS);
-        let mut cursor = feed.join();
-        feed.push(key(0), false);
-        feed.end();
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut into = Vec::new();
-        assert_eq!(cursor.poll_take(&mut cx, 1, &mut into), Poll::Ready(true));
-        into.clear();
-        assert_eq!(cursor.poll_take(&mut cx, 1, &mut into), Poll::Ready(false));
-    }
-
-    #[test]
-    fn who_waits_for_room_hears_when_there_is_some_and_never_waits_for_nothing() {
-        let feed = Feed::new(FeedLimits { bytes: 1000, gop_cache: false, ..LIMITS });
-        let mut cursor = feed.join();
-        (0..4).for_each(|at| feed.push(key(at), false));
-        assert!(feed.has_room());
-        feed.push(key(4), false);
-        assert!(!feed.has_room());
-        assert_eq!(take(&mut cursor).len(), 5);
-        let mut taken = std::pin::pin!(feed.taken());
-        assert!(taken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
-        assert!(feed.has_room());
-        (5..10).for_each(|at| feed.push(key(at), false));
-        assert_eq!(take(&mut cursor).len(), 5, "nobody asked for room yet");
-        assert!(feed.has_room(), "all of it was taken, and nothing would come to say so");
-    }
-}
+mod tests;

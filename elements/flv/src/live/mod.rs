@@ -10,7 +10,7 @@ mod metering;
 mod serve;
 
 pub use disposable::is_disposable;
-pub use feed::{Cursor, Feed, FeedEntry, FeedLimits, Missed};
+pub use feed::{Cursor, Feed, FeedEntry, FeedLimits, Missed, Taken};
 pub use hold::Hold;
 pub use metering::count;
 pub use serve::Serving;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use millstream_core::Env;
 use millstream_core::net::NetStream;
 use millstream_core::trace::{Side, TraceHead, TraceSink};
+use millstream_core::{Env, TimeDelta};
 
 use super::Dissector;
 use crate::RtmpUrl;
@@ -101,6 +101,10 @@ impl NetStream for Traced {
             self.closed(self.here);
         }
         shut
+    }
+
+    fn give_up_after(&mut self, limit: TimeDelta) -> io::Result<()> {
+        self.stream.give_up_after(limit)
     }
 
     fn peer(&self) -> SocketAddr {
