@@ -1,64 +1,31 @@
 //! Publications one after the other on one timeline.
 
 use millstream_core::Time;
-use millstream_flv::live::{Class, classify};
+use millstream_flv::live::{self, Class, classify};
 
 use crate::server::feed::Content;
 use crate::session::Media;
 
-/// Milliseconds from the last message of a publication to the first of the next, if hardly any time was between them.
-const MIN_GAP_MS: i64 = 20;
-
 /// Puts the timestamps of each publication behind those before.
-///
-/// The first keeps its own timestamps. Later ones begin where the last ended, plus the time that really passed.
 #[derive(Debug, Default)]
-pub(crate) struct Timeline {
-    /// Last timestamp that was given, and when.
-    last: Option<(i64, Time)>,
-    /// What this publication's timestamps need added, and the last of them, unwrapped.
-    current: Option<(i64, i64)>,
-    /// This publication began then.
-    began: Time,
-}
+pub(crate) struct Timeline(live::Timeline);
 
 impl Timeline {
     /// A publication begins.
     pub(crate) fn begin(&mut self, now: Time) {
-        (self.current, self.began) = (None, now);
+        self.0.begin(now);
     }
 
     /// A publication goes on that came by another connection so far: what has the timestamp `raw` here belongs at `placed`.
     pub(crate) fn go_on(&mut self, raw: u32, placed: i64) {
-        self.current = Some((placed - i64::from(raw), i64::from(raw)));
+        self.0.go_on(raw, placed);
     }
 
     /// A message with its place on the timeline, also as time since the start.
     pub(crate) fn place(&mut self, content: Content, now: Time) -> (Content, Time) {
-        let raw = match &content {
-            Content::Media(media) => media.timestamp,
-            Content::Data(timestamp, _) => *timestamp,
-        };
-        // Headers that come first may be as old as the stream; they say nothing of where it is.
-        if let (None, Some((last, _)), Class::Head(_)) =
-            (self.current, self.last, classify(content.kind(), content.body()))
-        {
-            return (at(content, last as u32), Time::from_millis(last));
-        }
-        let (offset, unwrapped) = match self.current {
-            // The nearest value with these low 32 bits: timestamps wrap after 49 days.
-            Some((offset, last)) => (offset, last + i64::from(raw.wrapping_sub(last as u32) as i32)),
-            None => {
-                let raw = i64::from(raw);
-                let behind = |(last, when): (i64, Time)| last + self.began.since(when).nanos() / 1_000_000 - raw;
-                let least = |(last, _): (i64, Time)| last + MIN_GAP_MS - raw;
-                (self.last.map_or(0, |last| behind(last).max(least(last))), raw)
-            }
-        };
-        self.current = Some((offset, unwrapped));
-        let placed = unwrapped + offset;
-        self.last = Some((self.last.map_or(placed, |(last, _)| last.max(placed)), now));
-        (at(content, placed as u32), Time::from_millis(placed))
+        let is_head = matches!(classify(content.kind(), content.body()), Class::Head(_));
+        let time = self.0.place(content.timestamp(), is_head, now);
+        (at(content, time.millis() as u32), time)
     }
 }
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`listen`] | one listener for each address of a runtime, and a task for each connection |
 //! | [`access`] | who may publish and play: keys, and callbacks of other servers |
+//! | [`backoff`] | how long to wait before another attempt to connect |
 //! | [`http`] | the HTTP server (RFC 9110, RFC 9112), on whose paths elements mount what they serve, and a client |
 //! | [`players`] | settings of elements that serve players, declared once |
 //! | [`tls`] | TLS 1.2 and 1.3 (RFC 5246, RFC 8446) over any stream of the environment |
@@ -11,6 +12,7 @@
 //! Sockets, clock and tasks come from the `Env` of the runtime, so all of it runs on a simulated network too.
 
 pub mod access;
+pub mod backoff;
 pub mod http;
 pub mod listen;
 pub mod players;

@@ -473,6 +473,26 @@ fn failover() {
 }
 
 #[test]
+fn httpflv_pull() {
+    let dir = dir();
+    let out = dir.path().join("out.flv");
+    let (origin, http, listen) = (free_address(), free_address(), free_address());
+    let at = http.to_string();
+    let origin_relay = listening("rtmp-to-httpflv", origin, &[("http", &at), ("once", "true")]);
+    let url = format!("http://{http}/live/cam.flv");
+    let relay = listening("httpflv-pull", listen, &[("url", &url), ("once", "true")]);
+    let line = format!("rtmpsrc location=rtmp://{listen}/live/cam ! filesink location={}", out.display());
+    let player = millstream(&root()).args(["launch", "--quiet", &line]).spawn().expect("it starts");
+    // Both players are there before the publisher, who waits for nobody.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    publish_to(origin, "false");
+    for mut running in [origin_relay, relay, player] {
+        assert!(running.wait().expect("a child").success());
+    }
+    assert_eq!(counts(&out), FIXTURE);
+}
+
+#[test]
 fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
     let tests = include_str!("pipelines.rs");
     let folder = std::fs::read_dir(root().join("pipelines")).expect("a folder");

@@ -3,17 +3,21 @@
 //! RTMP and HTTP-FLV serve players alike: who joins gets metadata, the configuration of codecs and the group of pictures that has
 //! begun; who is slow goes on at a key frame.
 
+mod buffer;
 mod disposable;
 mod feed;
 mod hold;
 mod metering;
 mod serve;
+mod timeline;
 
+pub use buffer::{file_header_buffer, tag_buffer};
 pub use disposable::is_disposable;
 pub use feed::{Cursor, Feed, FeedEntry, FeedLimits, Missed, Taken};
 pub use hold::Hold;
 pub use metering::count;
 pub use serve::Serving;
+pub use timeline::Timeline;
 
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
 //! A simulated machine with a server on it, and clients by hand.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

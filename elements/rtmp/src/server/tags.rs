@@ -1,9 +1,9 @@
 //! FLV tags on a pad and media of a session: the same bodies.
 
-use bytes::{Bytes, BytesMut};
-use millstream_core::{Buffer, BufferFlags, Payload, Time};
-use millstream_flv::live::{CLEARED_METADATA, Class, classify};
-use millstream_flv::wire::{ON_META_DATA, Tag, TagHeader, TagKind};
+use bytes::Bytes;
+use millstream_core::{Buffer, Time};
+use millstream_flv::live::{CLEARED_METADATA, tag_buffer};
+use millstream_flv::wire::{ON_META_DATA, Tag, TagKind};
 
 use super::feed::Content;
 use crate::message::{Data, DataFrame};
@@ -11,21 +11,7 @@ use crate::session::{Media, MediaKind};
 
 /// A message as a buffer of one FLV tag.
 pub(crate) fn buffer_of(content: &Content, time: Time) -> Buffer {
-    let (kind, body) = (content.kind(), content.body());
-    // No message is longer than a tag can be: both lengths have 24 bits.
-    let header = TagHeader::new(kind, body.len() as u32, content.timestamp());
-    let mut around = BytesMut::with_capacity(TagHeader::LEN + 4);
-    header.write(&mut around);
-    let head = around.split();
-    around.extend_from_slice(&header.tag_size().to_be_bytes());
-    let payload: Payload = [head.freeze(), body.clone(), around.freeze()].into_iter().collect();
-    let flags = match classify(kind, body) {
-        Class::Head(_) => BufferFlags::HEADER,
-        Class::Key => BufferFlags::KEYFRAME,
-        Class::Frame if kind != TagKind::Video => BufferFlags::KEYFRAME,
-        Class::Frame => BufferFlags::empty(),
-    };
-    Buffer::new(payload).with_times(Some(time), Some(time)).with_flags(flags)
+    tag_buffer(content.kind(), content.timestamp(), content.body(), time)
 }
 
 /// A tag as a message; nothing for what RTMP has no message for.
@@ -58,8 +44,9 @@ pub(crate) fn content_of_data(timestamp: u32, data: DataFrame) -> Option<Content
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use millstream_amf::Value;
-    use millstream_flv::live::Head;
+    use millstream_flv::live::{Class, Head, classify};
     use millstream_flv::wire::{FileHeader, FlvReader, parse_script};
 
     use super::*;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use millstream_core::Result;
+use millstream_server::backoff::Backoff;
 use tokio::sync::mpsc;
 
 use super::Notice;
 use crate::connector::Connector;
 use crate::liveness::Pulse;
 use crate::moving::{Happened, Moving};
-use crate::peer::{Backoff, Failure, FeedUntil, Peer, Turn};
+use crate::peer::{Failure, FeedUntil, Peer, Turn};
 use crate::server::feed::{Cursor, Feed};
 use crate::session::client::{ClientEvent, ClientSettings};
 

@@ -9,13 +9,14 @@ use millstream_core::{
 };
 
 use millstream_flv::live::count;
+use millstream_server::backoff::Backoff;
 
 use super::RtmpSrcSettings;
 use super::join::{Future, Overlap, Past, is_head};
 use crate::Scheme;
 use crate::connector::Connector;
 use crate::moving::{Happened, Moving};
-use crate::peer::{Backoff, Failure, Turn};
+use crate::peer::{Failure, Turn};
 use crate::server::feed::Content;
 use crate::server::tags::{buffer_of, content_of_data};
 use crate::serversrc::file_header;

@@ -47,6 +47,11 @@ impl Request {
         Ok(request.header(header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
     }
 
+    /// The server that is asked, for messages: paths and queries may hold keys.
+    pub fn place(&self) -> String {
+        place(&self.url)
+    }
+
     /// With a header in addition.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
