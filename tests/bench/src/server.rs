@@ -21,7 +21,7 @@ const CLIENTS: usize = 16_384;
 /// A server and how it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `rtmpserversrc ! rtmpserversink` with more settings of the sink.
+    /// `rtmpserversrc ! rtmpserversink` with one more setting of the sink, or none.
     Ours(&'static str),
     /// nginx with its RTMP module, one worker.
     Nginx,
@@ -50,7 +50,7 @@ impl Kind {
 
     fn command(self, settings: &Settings, address: SocketAddrV4, streams: usize) -> Result<Command> {
         match self {
-            Self::Ours(more) => Ok(ours(settings, address, streams, more)),
+            Self::Ours(more) => ours(settings, address, streams, more),
             Self::Nginx => nginx(settings, address),
             Self::SrsMerging => srs_command(settings, address, ""),
             Self::SrsQuick => srs_command(settings, address, SRS_QUICK),
@@ -113,18 +113,21 @@ impl Drop for Server {
     }
 }
 
-/// A chain for each stream.
-fn ours(settings: &Settings, address: SocketAddrV4, streams: usize, more: &str) -> Command {
-    let chain = |n| {
-        format!(
-            "rtmpserversrc listen={address} app=live stream=s{n} ! \
-             rtmpserversink listen={address} app=live stream=s{n} {more} "
-        )
-    };
-    let line: String = (0..streams).map(chain).collect();
+/// One stream by its name; more as they come, each an instance of the template.
+fn ours(settings: &Settings, address: SocketAddrV4, streams: usize, more: &str) -> Result<Command> {
+    let (any, app, stream) = if streams == 1 { ("s0", "live", "s0") } else { ("*", "${app}", "${stream}") };
+    let more = more.split_once('=').map_or_else(String::new, |(name, value)| format!(", {name}: {value}"));
+    let text = format!(
+        "name: relay\nelements:\n\
+         \x20 in: {{ element: rtmpserversrc, listen: \"{address}\", stream: \"{any}\" }}\n\
+         \x20 out: {{ element: rtmpserversink, listen: \"{address}\", app: \"{app}\", stream: \"{stream}\"{more} }}\n\
+         links:\n  - in ! out\n"
+    );
+    let file = folder(settings, "ours")?.join("relay.yaml");
+    std::fs::write(&file, text)?;
     let mut command = Command::new(&settings.ours);
-    command.arg("launch").arg(line.trim_end());
-    command
+    command.arg("run").arg(file);
+    Ok(command)
 }
 
 fn nginx(settings: &Settings, address: SocketAddrV4) -> Result<Command> {

@@ -1,6 +1,6 @@
 //! Many small streams: 300 publishers of 0.5 Mbit/s with a player each.
 
-use super::{KIB, NO_CACHE, OURS, Stage, compare};
+use super::{KIB, NO_CACHE, OURS, Stage, alone, compare};
 use crate::load::Load;
 use crate::report::{Bar, Figure};
 use crate::server::Kind;
@@ -26,10 +26,11 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<Vec<Figure>> {
         let kib = |report: &crate::load::Report| {
             (report.memory.begin as f64 - report.memory.empty as f64) / KIB / report.publishers as f64
         };
-        let mut alone = compare((BENCH, "memory a pair, its group of pictures left out", "KiB"), ours, pair, None, kib);
+        let mut memory =
+            compare((BENCH, "memory a pair, its group of pictures left out", "KiB"), ours, pair, None, kib);
         // The peers keep none.
-        alone.ours -= group;
-        (alone.ratio, alone.bar) = (None, Some(Bar::AtMost(PAIR)));
+        memory.ours -= group;
+        (memory.ratio, memory.bar) = (None, Some(Bar::AtMost(PAIR)));
         figures.extend([
             compare((BENCH, &title("CPU"), "%"), ours, pair, bar(Bar::RatioAtMost(1.0)), |report| report.server_cpu),
             compare((BENCH, &title("memory"), "MiB"), ours, pair, None, |report| report.memory.end as f64 / KIB / KIB),
@@ -40,8 +41,12 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<Vec<Figure>> {
                 bar(Bar::RatioAtMost(1.0)),
                 |report| report.memory.end as f64 / KIB / KIB,
             ),
-            alone,
+            memory,
         ]);
+    }
+    for (name, ours) in [("players missed", ours), ("players missed, gop-cache off", no_cache)] {
+        let missed = (BENCH, &*format!("pictures that {name}"), "");
+        figures.push(alone(missed, ours, Some(Bar::AtMost(0.0)), |report| report.missed as f64));
     }
     Ok(figures)
 }
