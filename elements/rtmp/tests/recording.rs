@@ -293,6 +293,38 @@ fn rtmp_m6_positions_are_those_of_the_client_also_behind_a_start() {
 }
 
 #[test]
+fn rtmp_m6_another_rate_goes_on_at_the_next_key_frame() {
+    for index in [None, Some(&right as Index<'_>)] {
+        for start in [0, 3000] {
+            let mut old = Player::new(&recording(0, None), from(start));
+            let mut sent = old.goes_to(700);
+            let mut new = Player::new(&recording(0, index), from(0));
+            new.playback = Playback::behind(&old.playback);
+            // It looks, and says nothing.
+            assert_eq!(new.until_quiet(), (vec![], None));
+            let joins = new.playback.joins_at().expect("a key frame");
+            assert_eq!(joins, start + 2000);
+            old.playback.end_at(joins);
+            sent.extend(old.goes_to(1000));
+            let end = sent.pop();
+            assert_eq!(end, Some(Got::End));
+            new.playback.join(&old.playback);
+            new.now = old.now;
+            let goes_on = new.goes_to(1500);
+            let heads = if index.is_some() { "M0 V2000 A2000" } else { "V2000 A2000" };
+            assert_eq!(shown(&goes_on), format!("{heads} K2000 a2250 v2500"), "as far ahead as before");
+            assert!(shown(&sent).ends_with("K1000 a1250 v1500 a1750"), "{}", shown(&sent));
+        }
+    }
+    // There is nothing to go over to behind the last key frame.
+    let mut old = Player::new(&recording(0, None), from(9000));
+    old.goes_to(500);
+    let mut new = Player::new(&recording(0, None), from(0));
+    new.playback = Playback::behind(&old.playback);
+    assert_eq!(new.until_quiet(), (vec![Got::End], None));
+}
+
+#[test]
 fn rtmp_m6_a_seek_while_it_pauses_is_answered_and_waits() {
     let mut player = Player::new(&recording(0, None), Span::default());
     player.goes_to(500);

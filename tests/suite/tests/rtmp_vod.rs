@@ -10,7 +10,7 @@ use millstream_core::{Env, Time, TimeDelta};
 use millstream_flv::wire::{FlvReader, Tag, TagKind};
 use millstream_graph::load_launch;
 use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType};
+use millstream_rtmp::command::{Play, Play2, PlayStart, Publish, PublishType};
 use millstream_rtmp::message::{DataFrame, UserControl};
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
 use millstream_rtmp::session::{Media, MediaKind};
@@ -303,6 +303,78 @@ fn rtmp_m3_length_of_a_recording_is_in_seconds() {
             let number = said[0].trim_start_matches("Number(").trim_end_matches(')').parse().expect("a number");
             assert!(expected.contains(&number), "{name}: {said:?}");
         }
+    });
+}
+
+#[test]
+fn rtmp_m6_play2_goes_over_to_another_recording_without_a_gap() {
+    let world = world("vod=rec");
+    let env = world.runtime.env().clone();
+    world.runtime.block_on(async {
+        let mut viewer = Viewer::connect(&env, SECOND).await;
+        viewer.play("clip", PlayStart::Recorded(0.0), None, true);
+        let mut pictures = viewer.listen(2400).await.1;
+        let switch =
+            |name: &str| Box::new(Play2 { name: name.into(), transition: "switch".into(), ..Play2::default() });
+        viewer.session.play2(1, *switch("nothing"));
+        viewer.session.play2(1, *switch("cam"));
+        let (said, more) = viewer.listen(3000).await;
+        // Two are told of, the one that failed and the other; then that it is done.
+        assert_eq!(short(&said)[..2], ["Play.Failed", "Play.Transition"]);
+        assert_eq!(short(&said)[2..4], ["onPlayStatus", "onMetaData"]);
+        pictures.extend(more);
+        // And back again.
+        viewer.session.play2(1, *switch("clip"));
+        pictures.extend(viewer.listen(20_000).await.1);
+        let times: Vec<u32> = pictures.iter().map(|(time, _)| *time).collect();
+        assert!(times.is_sorted() && times.len() == 300, "{} pictures", times.len());
+    });
+}
+
+/// Rates of a programme: one with sound from the clip, and one of pictures only.
+const RATES: [&str; 2] = [
+    "filesrc location=rec/live/clip.flv ! flvdemux name=d d.video ! clocksync ! m.video d.audio ! clocksync ! m.audio \
+     flvmux name=m ! rtmpserversink listen=10.0.0.1:1935 stream=low",
+    "filesrc location=other.flv ! flvdemux name=d d.video ! clocksync ! m.video flvmux name=m ! \
+     rtmpserversink listen=10.0.0.1:1935 stream=high",
+];
+
+#[test]
+fn rtmp_m6_play2_goes_over_to_another_live_stream_on_one_timeline() {
+    let world = world("");
+    world.fs.insert("other.flv", std::fs::read(fixture("video_only_h264.flv")).expect("the fixture is there"));
+    let env = world.runtime.env().clone();
+    let start = |line: &str| {
+        let graph = load_launch(line, &elements::registry()).unwrap_or_else(|error| panic!("{error}")).graph;
+        world.runtime.start(&graph).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let _low = start(RATES[0]);
+    world.runtime.block_on(async {
+        let mut viewer = Viewer::connect(&env, SECOND).await;
+        viewer.play("low", PlayStart::Live, None, true);
+        let mut pictures = viewer.listen(2500).await.1;
+        // It begins later: its timestamps are far behind.
+        let _high = start(RATES[1]);
+        viewer.listen(10).await;
+        let play2 = |name: &str, transition: &str| Play2 {
+            name: name.into(),
+            transition: transition.into(),
+            ..Play2::default()
+        };
+        viewer.session.play2(1, play2("nobody", "switch"));
+        viewer.session.play2(1, play2("high", "sideways"));
+        viewer.session.play2(1, play2("high", "switch"));
+        let (said, more) = viewer.listen(3000).await;
+        assert_eq!(short(&said)[..4], ["Play.Failed", "Play.Failed", "Play.Transition", "onPlayStatus"], "{said:?}");
+        let seam = said.iter().find(|word| word.starts_with("config")).expect("headers of the other");
+        let seam: u32 = seam.trim_start_matches("config ").parse().expect("a time");
+        pictures.extend(more);
+        let at = pictures.iter().position(|(time, _)| *time == seam).expect("a frame with the headers");
+        assert!(pictures[at].1, "a key frame");
+        let times: Vec<u32> = pictures.iter().map(|(time, _)| *time).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] < 200), "{times:?}");
+        assert!(seam > 2400 && times.len() - at > 20, "{} behind {seam}", times.len() - at);
     });
 }
 

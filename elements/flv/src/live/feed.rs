@@ -232,9 +232,18 @@ impl<E: FeedEntry> Feed<E> {
 
     /// A new player, which begins with the headers and the group of pictures.
     pub fn join(self: &Arc<Self>) -> Cursor<E> {
+        self.join_from(true)
+    }
+
+    /// A player of another stream that goes over to this: it begins with the headers and the next key frame.
+    pub fn join_next(self: &Arc<Self>) -> Cursor<E> {
+        self.join_from(false)
+    }
+
+    fn join_from(self: &Arc<Self>, cached: bool) -> Cursor<E> {
         let mut ring = self.lock();
         let end = ring.end();
-        let gop = ring.gop.filter(|_| ring.limits.gop_cache);
+        let gop = ring.gop.filter(|_| cached && ring.limits.gop_cache);
         // Without video there is nothing to wait for.
         let at = gop.unwrap_or(end);
         let player = Some(Player { at, waker: None });

@@ -3,7 +3,7 @@
 use millstream_core::{Time, TimeDelta};
 
 /// Ties positions of a recording to the clock: the client shows what it gets at the speed of time, and keeps so much ahead.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pace {
     /// The client stands at this position (in milliseconds) at this time.
     origin: (Time, u32),

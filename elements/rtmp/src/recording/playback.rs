@@ -103,6 +103,10 @@ pub struct Playback {
     needs_key: bool,
     paused: bool,
     over: bool,
+    /// What it is for that it is where it is.
+    what: What,
+    /// For one that takes the place of another: where its first frame is, once that is found.
+    joins: Option<Option<u32>>,
 }
 
 /// A reader that goes on from somewhere.
@@ -152,6 +156,8 @@ enum What {
     Seek,
     /// The client has everything up to the position.
     Resume,
+    /// It has that of another rate of the programme.
+    Join,
 }
 
 impl Playback {
@@ -179,11 +185,44 @@ impl Playback {
             needs_key: false,
             paused: false,
             over: false,
+            what: What::Start,
+            joins: None,
         };
         if span.start > 0 {
             playback.search = Some(Search { position: span.start, scan: None, what: What::Start });
         }
         playback
+    }
+
+    /// Another rate of the programme that `other` plays. It goes on with headers at the first key frame behind where the other is, which
+    /// [`Playback::joins_at`] says as soon as it is found, and sends nothing before [`Playback::join`].
+    #[must_use]
+    pub fn behind(other: &Self) -> Self {
+        let span = Span { start: 0, duration: None, timestamp: 0 };
+        let mut playback = Self::new(span, TimeDelta::ZERO, Time::ZERO);
+        playback.owed.clear();
+        (playback.begins, playback.joins) = (None, Some(None));
+        playback.end = other.end;
+        playback.search = Some(Search { position: other.position(), scan: None, what: What::Join });
+        playback
+    }
+
+    /// Position of the first frame of one that takes the place of another, once it is found.
+    pub fn joins_at(&self) -> Option<u32> {
+        self.joins.flatten()
+    }
+
+    /// Ends at a position, where another takes its place.
+    pub fn end_at(&mut self, position: u32) {
+        self.end = Some(position);
+    }
+
+    /// Takes the place of `other`, which has ended.
+    pub fn join(&mut self, other: &Self) {
+        self.joins = None;
+        (self.pace, self.shift, self.paused) = (other.pace.clone(), other.shift, other.paused);
+        (self.audio, self.video) = (other.audio, other.video);
+        self.owed.extend(&other.owed);
     }
 
     /// Goes on at the key frame at or before a position, with headers.
@@ -247,7 +286,7 @@ impl Playback {
             if let Some(answer) = self.owed.pop_front() {
                 return Step::Answer(answer);
             }
-            if self.over || self.paused {
+            if self.over || self.paused || self.joins_at().is_some() {
                 return Step::Idle;
             }
             if self.last {
@@ -288,6 +327,10 @@ impl Playback {
     fn judge(&mut self, tag: Tag, now: Time) -> Option<Step> {
         let class = classify(tag.kind, &tag.body);
         let position = self.map.position(tag.timestamp);
+        if let (Some(None), Class::Head(_)) = (self.joins, class) {
+            self.heads.push_back(tag);
+            return None;
+        }
         if class == Class::Head(Head::MetaData) {
             // At any other time it is a stream of subtitles to ffmpeg.
             return Some(Step::Send(Tag { timestamp: 0, ..tag }));
@@ -306,6 +349,13 @@ impl Playback {
             return Some(self.finish(Step::End));
         }
         if self.has.is_some_and(|has| position <= has) {
+            return None;
+        }
+        if self.joins == Some(None) {
+            let is_first = if self.map.has_video() { class == Class::Key } else { tag.kind == TagKind::Audio };
+            if is_first {
+                (self.joins, self.position, self.next) = (Some(Some(position)), position, Some(tag));
+            }
             return None;
         }
         let due = self.pace.due(position);
@@ -344,12 +394,7 @@ impl Playback {
     /// The index of the file led to a later frame than it said.
     fn search_again(&mut self) -> Option<Step> {
         self.map.distrust();
-        let what = match (self.has, self.begins) {
-            (Some(_), _) => What::Resume,
-            (None, Some(_)) => What::Start,
-            (None, None) => What::Seek,
-        };
-        self.search = Some(Search { position: self.position, scan: None, what });
+        self.search = Some(Search { position: self.position, scan: None, what: self.what });
         None
     }
 
@@ -381,22 +426,26 @@ impl Playback {
     fn go_on(&mut self, key: Key, now: Time) -> Option<Step> {
         let Search { position, what, .. } = self.search.take()?;
         let resumes = what == What::Resume;
+        let has = (resumes || what == What::Join).then_some(position);
+        self.what = what;
         if what == What::Seek {
             (self.begins, self.shift) = (None, 0);
         }
         (self.source, self.next) = (Source::at(key.offset), None);
         self.heads = if resumes { VecDeque::new() } else { self.map.heads_at(key.offset).into() };
-        self.needs_key = key.offset > 0 && self.map.has_video() && !resumes;
-        (self.position, self.has, self.sent) = (position, resumes.then_some(position), resumes.then_some(position));
+        self.needs_key = key.offset > 0 && self.map.has_video() && has.is_none();
+        (self.position, self.has, self.sent) = (position, has, resumes.then_some(position));
         (self.over, self.last) = (false, false);
-        self.pace.begin(now, position);
+        if what != What::Join {
+            self.pace.begin(now, position);
+        }
         None
     }
 
     /// The position lies behind the end. What begins there ends at once; a seek changes nothing.
     fn search_failed(&mut self) -> Option<Step> {
         self.search = None;
-        self.last |= self.owed.front() == Some(&Answer::Started);
+        self.last |= self.owed.front() == Some(&Answer::Started) || self.joins.is_some();
         for answer in &mut self.owed {
             if *answer == Answer::Sought(true) {
                 *answer = Answer::Sought(false);

@@ -7,6 +7,7 @@
 //! | `publishing` | a message stream that publishes |
 //! | `playing` | a message stream that plays, or waits for what it is to play |
 //! | `recorded` | a recording that is played |
+//! | `switching` | a message stream that goes over to another rate |
 //!
 //! A connection with a single player is what there are thousands of. What is rare is boxed.
 
@@ -15,6 +16,7 @@ mod length;
 mod playing;
 mod publishing;
 mod recorded;
+mod switching;
 
 use std::future::poll_fn;
 use std::io;
@@ -320,7 +322,8 @@ impl Connection {
             }
             ServerEvent::StreamLength { request, name } => self.ask_length(request, &name),
             ServerEvent::Call { request, invoke, .. } => self.call(request, &invoke),
-            ServerEvent::Media { .. } | ServerEvent::Play2 { .. } | ServerEvent::Answer(_) | ServerEvent::Close => {}
+            ServerEvent::Play2 { stream, play } => self.play2(stream, *play),
+            ServerEvent::Media { .. } | ServerEvent::Answer(_) | ServerEvent::Close => {}
         }
     }
 

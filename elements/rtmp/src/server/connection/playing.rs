@@ -12,6 +12,7 @@ use millstream_flv::live::{Class, FeedEntry};
 use millstream_server::access::{Access, Admitted, Purpose};
 
 use super::recorded::{Event, Recorded};
+use super::switching::{Switch, Turned};
 use super::{Connection, Role, Stream};
 use crate::Secret;
 use crate::command::{Play, PlayStart, Status, code};
@@ -40,7 +41,7 @@ const KEPT_ROOM: usize = 8;
 
 /// What a message stream needs to play.
 pub(super) struct Player {
-    source: Source,
+    pub(super) source: Source,
     audio: bool,
     video: bool,
     /// It wants nothing until it says so; what comes meanwhile of a live stream is not kept.
@@ -50,16 +51,20 @@ pub(super) struct Player {
     /// Where a live stream ends for it.
     limit: Option<Box<Limit>>,
     /// The rest of the playlist.
-    playlist: VecDeque<Play>,
+    pub(super) playlist: VecDeque<Play>,
+    /// What it is about to go over to.
+    pub(super) switch: Option<Box<Switch>>,
     /// Timestamp that was sent last.
-    last: Option<u32>,
+    pub(super) last: Option<u32>,
+    /// What timestamps of the live stream need added, modulo 2^32.
+    pub(super) shift: u32,
     /// All that was asked for has been sent.
     over: bool,
     /// Its end is told when this goes.
-    admitted: Option<Admitted>,
+    pub(super) admitted: Option<Admitted>,
 }
 
-enum Source {
+pub(super) enum Source {
     /// Nothing, or nothing any more.
     None,
     /// A stream that is not there yet.
@@ -73,32 +78,32 @@ enum Source {
 
 /// A directory of recordings, and who may play them.
 type Shelf = (Arc<Path>, Option<Arc<Access>>);
-type Opened = Option<io::Result<Box<dyn ReadFile>>>;
+pub(super) type Opened = Option<io::Result<Box<dyn ReadFile>>>;
 
-struct Awaited {
-    name: StreamName,
+pub(super) struct Awaited {
+    pub(super) name: StreamName,
     /// What stood behind it.
-    query: Secret,
+    pub(super) query: Secret,
 }
 
 /// A recording that is looked for.
-struct Opening {
-    file: BoxFuture<'static, Opened>,
-    awaited: Awaited,
-    span: Span,
+pub(super) struct Opening {
+    pub(super) file: BoxFuture<'static, Opened>,
+    pub(super) awaited: Awaited,
+    pub(super) span: Span,
     /// Without it a live stream of the name will do.
     or_live: bool,
-    access: Option<Arc<Access>>,
+    pub(super) access: Option<Arc<Access>>,
 }
 
-struct Asked {
+pub(super) struct Asked {
     name: StreamName,
     found: Found,
     verdict: BoxFuture<'static, Verdict>,
 }
 
 /// What there is to play.
-enum Found {
+pub(super) enum Found {
     Live(Arc<Feed>),
     Recorded(Box<dyn ReadFile>, Span),
 }
@@ -121,6 +126,8 @@ pub(super) enum Progress {
     /// A recording was opened, or not.
     Opened(Opened),
     Recorded(Event),
+    /// What it is about to go over to got on.
+    Turned(Turned),
 }
 
 impl Player {
@@ -134,6 +141,8 @@ impl Player {
             ahead,
             limit: None,
             playlist,
+            switch: None,
+            shift: 0,
             last: None,
             over: true,
             admitted: None,
@@ -147,6 +156,11 @@ impl Player {
         env: &Env,
         taken: &mut Vec<Arc<Entry>>,
     ) -> Poll<Progress> {
+        if let Some(switch) = &mut self.switch
+            && let Poll::Ready(turned) = switch.poll(cx, env)
+        {
+            return Poll::Ready(Progress::Turned(turned));
+        }
         match &mut self.source {
             Source::None => Poll::Pending,
             Source::Awaited(awaited) => {
@@ -186,7 +200,7 @@ impl Player {
     }
 
     /// Whether it has nothing to play so far.
-    fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         !matches!(self.source, Source::Live(_) | Source::Recorded(_))
     }
 
@@ -204,7 +218,7 @@ impl Player {
 }
 
 impl Opening {
-    fn new(env: &Env, shelf: Shelf, app: &str, play: &Play, timestamp: u32) -> Self {
+    pub(super) fn new(env: &Env, shelf: Shelf, app: &str, play: &Play, timestamp: u32) -> Self {
         let awaited = Awaited::new(app, &play.name);
         let (fs, app, key, (dir, access)) = (env.fs.clone(), app.to_owned(), play.name.clone(), shelf);
         let file = env.blocking(move || recordings::open(&*fs, &dir, &app, key.reveal()));
@@ -216,7 +230,7 @@ impl Opening {
 }
 
 impl Awaited {
-    fn new(app: &str, asked: &Secret) -> Self {
+    pub(super) fn new(app: &str, asked: &Secret) -> Self {
         Self { name: StreamName::new(app, asked.reveal()), query: query_of(asked) }
     }
 }
@@ -243,7 +257,7 @@ impl Connection {
     ///
     /// A live stream that is there has precedence over a recording, and a recording over waiting. Where no recordings are played, a
     /// position to begin at means nothing.
-    fn begin(&mut self, stream: u32, play: &Play) {
+    pub(super) fn begin(&mut self, stream: u32, play: &Play) {
         let awaited = Awaited::new(&self.app.0, &play.name);
         // One of a playlist goes on behind the one before.
         let last = self.player(stream).and_then(|player| player.last);
@@ -262,6 +276,7 @@ impl Connection {
         let Some(player) = self.player(stream) else { return };
         let limit = play.duration.map(|duration| Box::new(Limit { milliseconds: duration as u32, first: None }));
         (player.source, player.limit, player.paused, player.over) = (source, limit, false, false);
+        (player.switch, player.shift) = (None, 0);
     }
 
     pub(super) fn play_on(&mut self, at: usize, progress: Progress) {
@@ -271,6 +286,7 @@ impl Connection {
             Progress::Taken(more) => self.pass_on(at, more),
             Progress::Opened(file) => self.opened(at, file),
             Progress::Recorded(event) => self.recorded(at, event),
+            Progress::Turned(turned) => self.turned(at, turned),
         }
     }
 
@@ -383,7 +399,11 @@ impl Connection {
                     }
                 }
             }
-            Event::End => self.end_item(id),
+            Event::End => {
+                if !self.switch_recorded(id, false) {
+                    self.end_item(id);
+                }
+            }
             Event::Broken(reason) => {
                 player.source = Source::None;
                 self.not_played(id, code::PLAY_FAILED, reason);
@@ -392,7 +412,7 @@ impl Connection {
     }
 
     /// The client got all that it wanted of one; the next of its playlist follows.
-    fn end_item(&mut self, stream: u32) {
+    pub(super) fn end_item(&mut self, stream: u32) {
         let Some(player) = self.player(stream) else { return };
         match player.playlist.pop_front() {
             Some(next) => {
@@ -425,6 +445,8 @@ impl Connection {
     }
 
     pub(super) fn seek(&mut self, stream: u32, milliseconds: f64) {
+        // Where it was to go over means nothing any more.
+        self.switch_recorded(stream, true);
         match self.player(stream).map(|player| &mut player.source) {
             // Answered when the position is found.
             Some(Source::Recorded(recorded)) => recorded.playback.seek(milliseconds as u32),
@@ -440,7 +462,7 @@ impl Connection {
     }
 
     /// Queues what was taken from a stream, or its end.
-    fn pass_on(&mut self, at: usize, more: bool) {
+    pub(super) fn pass_on(&mut self, at: usize, more: bool) {
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
         let id = *id;
         let (queue, session) = (self.socket.queue(), &mut self.session);
@@ -450,15 +472,18 @@ impl Connection {
             if is_complete || !player.wants(&entry.content) {
                 continue;
             }
-            player.last = Some(entry.timestamp());
-            if id == COMMON_STREAM {
+            let timestamp = entry.timestamp().wrapping_add(player.shift);
+            if !entry.is_metadata() {
+                player.last = Some(timestamp);
+            }
+            if id == COMMON_STREAM && player.shift == 0 {
                 session.note_sent(entry.chunks.len());
                 queue.extend(entry.chunks.slices().iter().cloned());
                 continue;
             }
-            match &entry.content {
-                Content::Media(media) => session.send_media(id, media),
-                Content::Data(timestamp, body) => session.send_data(id, *timestamp, body),
+            match entry.content.at(if entry.is_metadata() { 0 } else { timestamp }) {
+                Content::Media(media) => session.send_media(id, &media),
+                Content::Data(timestamp, body) => session.send_data(id, timestamp, &body),
             }
         }
         if self.taken.capacity() > KEPT_ROOM {
@@ -468,6 +493,9 @@ impl Connection {
         let to = if let Source::Live(cursor) = &mut player.source { cursor.moves() } else { None };
         let stays = to.is_none_or(|to| session.request_reconnect(Some(&*to).filter(|to| !to.is_empty())));
         let has_next = !player.playlist.is_empty();
+        if !more && player.awaits_switch() {
+            return;
+        }
         if is_complete || (!more && has_next) {
             self.end_item(id);
         } else if !more || !stays {

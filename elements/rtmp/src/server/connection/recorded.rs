@@ -40,7 +40,10 @@ pub(super) enum Event {
 
 impl Recorded {
     pub(super) fn new(file: File, span: Span, ahead: TimeDelta, now: Time) -> Self {
-        let playback = Playback::new(span, ahead, now);
+        Self::playing(file, Playback::new(span, ahead, now))
+    }
+
+    pub(super) fn playing(file: File, playback: Playback) -> Self {
         Self { playback, file: Some(file), reading: None, timer: None, next: None }
     }
 

@@ -126,6 +126,14 @@ impl ServerSession {
         }
     }
 
+    /// The next [`accept_play`](ServerSession::accept_play) is a new beginning.
+    pub fn reset_play(&mut self, stream: u32) {
+        if let Some(Role::Play { reset, over, .. }) = self.streams.role(stream) {
+            (*reset, *over) = (true, false);
+            self.waiting = None;
+        }
+    }
+
     /// One of a playlist has ended, and [`accept_play`](ServerSession::accept_play) is to begin the next.
     pub fn end_of_item(&mut self, stream: u32) {
         self.play_status(stream, &Status::new(code::PLAY_SWITCH, "Switching to the next of the playlist."));
