@@ -164,6 +164,8 @@ impl Sink for RtmpSink {
                     false => u32::MAX,
                 },
                 gop_cache: self.live,
+                // A file waits; what is live does not.
+                thins: self.live,
             });
             // The stream is a key, which only its server may see: its place is named without it.
             let meter = Meters::add(&cx.env, "rtmpsink", &self.url.to_string());

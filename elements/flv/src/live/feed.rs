@@ -15,8 +15,10 @@ use tokio::sync::Notify;
 use super::{Class, Head};
 use crate::wire::TagKind;
 
-/// A player that is behind by this part of what it may be is spared pictures that no other needs.
-const THIN_PART: u32 = 4;
+/// A player that is behind by more than so many quarters of what it may be is about to lose everything up to a key frame. It is spared
+/// pictures that no other needs, up to the last quarter. Less says nothing: a publisher that is faster than time, and the group of pictures
+/// that who joins begins with, put players behind who take all they are given.
+const BEHIND_QUARTERS: u32 = 3;
 
 /// Limits of a [`Feed`].
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub struct FeedLimits {
     pub backlog_ms: u32,
     /// Whether who joins begins with the group of pictures that has begun, instead of the next one.
     pub gop_cache: bool,
+    /// Whether who is behind is spared pictures that no other needs. Not where the stream waits for who takes it.
+    pub thins: bool,
 }
 
 impl FeedLimits {
@@ -36,6 +40,7 @@ impl FeedLimits {
             bytes: usize::try_from(bytes.0).unwrap_or(usize::MAX),
             backlog_ms: u32::try_from(Time::from_nanos(backlog.as_nanos()).millis()).unwrap_or(u32::MAX),
             gop_cache,
+            thins: true,
         }
     }
 }
@@ -317,9 +322,13 @@ impl<E: FeedEntry> Ring<E> {
         self.gop = self.gop.filter(|gop| *gop >= self.first);
     }
 
-    /// Who takes what is older than this is behind by more than a part of what it may be.
-    fn thinned_before(&self) -> Option<u32> {
-        Some(self.entries.back()?.timestamp().wrapping_sub(self.limits.backlog_ms / THIN_PART))
+    /// Pictures that no other needs and that are older than this are not given to a player at this place, which is behind.
+    fn thinned_before(&self, at: u64) -> Option<u32> {
+        let quarter = self.limits.backlog_ms / 4;
+        let (next, newest) =
+            (self.entries.get((at - self.first) as usize)?.timestamp(), self.entries.back()?.timestamp());
+        let is_behind = is_before(next, newest.wrapping_sub(quarter.saturating_mul(BEHIND_QUARTERS)));
+        (self.limits.thins && is_behind).then(|| newest.wrapping_sub(quarter))
     }
 
     fn wake(&mut self) -> Vec<Waker> {
@@ -398,7 +407,7 @@ impl<E: FeedEntry> Cursor<E> {
             at = newest;
             (self.needs_key, self.counts) = (true, true);
         }
-        let thinned_before = ring.thinned_before();
+        let thinned_before = ring.thinned_before(at).filter(|_| self.heads.is_empty());
         let (mut bytes, mut thinned, mut skipped, mut stopped) = (0, 0, 0, false);
         while bytes < budget
             && let Some(entry) = ring.entries.get((at - ring.first) as usize)

@@ -3,7 +3,7 @@
 use super::*;
 use crate::live::Head;
 
-const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true };
+const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true, thins: true };
 
 /// A tag of 100 bytes. Metadata at 404 is none.
 struct Entry(TagKind, Class, u32);
@@ -135,19 +135,36 @@ fn rtmp_v6_a_slow_player_loses_the_oldest_and_goes_on_at_a_key_frame() {
 fn rtmp_v6_who_is_somewhat_behind_is_spared_pictures_that_no_other_needs() {
     let feed = Feed::new(FeedLimits { backlog_ms: 4000, ..LIMITS });
     let (mut slow, mut quick) = (feed.join(), feed.join());
-    for at in 0..=30 {
+    feed.push(config(), false);
+    feed.push(key(0), false);
+    assert_eq!((take(&mut slow), take(&mut quick)), (vec![0, 0], vec![0, 0]));
+    for at in 1..=38 {
         // Each second picture is not needed.
         feed.push(if at % 15 == 0 { key(at * 100) } else { inter(at * 100 + at % 2) }, false);
         feed.push(audio(at * 100), false);
         assert_eq!(take(&mut quick).len(), 2);
     }
     let got = take(&mut slow);
-    // Behind by 3 s; what is younger than 1 s is whole.
-    let spared = (0..20).filter(|at| at % 15 != 0 && at % 2 == 1).count();
+    // Behind by 3.7 s of 4; what is younger than 1 s is whole.
+    let spared = (1..28).filter(|at| at % 15 != 0 && at % 2 == 1).count();
     assert_eq!(feed.take_missed(), Missed { thinned: spared as u64, skipped: 0 });
-    assert_eq!(got.len() + spared, 62);
-    assert!(got.iter().filter(|time| *time % 100 == 1).all(|time| *time > 2000), "{got:?}");
+    assert_eq!(got.len() + spared, 76);
+    assert!(got.iter().filter(|time| *time % 100 == 1).all(|time| *time > 2800), "{got:?}");
     assert!(is_before(u32::MAX, 5) && !is_before(5, u32::MAX) && !is_before(5, 5));
+}
+
+#[test]
+fn rtmp_v6_a_burst_and_the_group_of_who_joins_are_given_whole() {
+    let burst = |limits| {
+        let feed = Feed::new(limits);
+        let mut first = feed.join();
+        (0..=60).for_each(|at| feed.push(if at == 0 { key(0) } else { inter(at * 100 + at % 2) }, false));
+        (take(&mut first).len(), take(&mut feed.join()).len(), feed.take_missed().total())
+    };
+    // 6 s at once are no sign of a slow player where 10 s may wait.
+    assert_eq!(burst(FeedLimits { backlog_ms: 10_000, ..LIMITS }), (61, 61, 0));
+    // Where the stream waits for who takes it, nobody is slow.
+    assert_eq!(burst(FeedLimits { backlog_ms: 7000, thins: false, ..LIMITS }), (61, 61, 0));
 }
 
 #[test]
