@@ -206,11 +206,10 @@ fn failure(name: &str, result: Option<Result<()>>, reached: Reached, args: &Live
 /// `element ! capture`
 fn graph(registry: &Registry, element: &str, url: &str, timeout: Duration, capture: &Arc<Capture>) -> Result<Graph> {
     let factory = registry.get(element).ok_or_else(|| Error::unsupported(format!("{element} is not built in")))?;
-    let mut entries = vec![("location", Node::scalar(url))];
-    if element == "rtmpsrc" {
-        let timeout = format!("{}ms", timeout.as_millis().max(1));
-        entries.extend([("timeout", Node::scalar(timeout)), ("retries", Node::scalar("0"))]);
-    }
+    // Longer than what is waited here, so that it is told here how far it came.
+    let timeout = format!("{}ms", (timeout + 2 * GRACE).as_millis());
+    let entries =
+        vec![("location", Node::scalar(url)), ("timeout", Node::scalar(timeout)), ("retries", Node::scalar("0"))];
     let mut graph = Graph::default();
     let settings = Settings::text(factory, Node::map(entries));
     let source = probe::node(element.into(), capture_factory(capture));
