@@ -18,11 +18,13 @@ use serde::Deserialize;
 use crate::server::feed::{Entry, Feed};
 use crate::server::mounts::StreamName;
 use crate::server::server_at;
+use crate::server::settings::listener_settings;
 use crate::server::tags::content_of;
 use crate::serversrc::{check_name, default_app, default_listen};
 use crate::tls::ServerFiles;
 
-player_settings! {
+listener_settings! {
+in player_settings!
 /// Settings of `rtmpserversink`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -59,6 +61,7 @@ pub struct RtmpServerSinkSettings {
 impl RtmpServerSinkSettings {
     fn check(&self) -> Result<()> {
         self.files()?;
+        self.limits().check()?;
         check_name("stream", &self.stream)?;
         self.players().access.check("on-play", "on-stop")
     }
@@ -74,7 +77,7 @@ pub fn factory() -> Factory {
              Players that come before the stream wait for it.\n\n\
              - Each message is cut into chunks once, for all players.\n\
              - A player that falls behind loses the oldest messages, goes on at a key frame, and holds nobody up; what it missed is counted.\n\
-             - A player that takes nothing for 60 s is closed.\n\
+             - A player that takes nothing for 60 s is closed. Connections that are closed are counted by reason at `/metrics`.\n\
              - Callbacks get what nginx-rtmp posts to `on_play` and `on_play_done`, or with `callback-format=json` what SRS posts to `on_play` \
              and `on_stop`.\n\
              - With `vod`, players seek and pause in recordings, and are sent them at the speed of time, as far ahead as they keep.\n\n\
@@ -104,6 +107,7 @@ impl Sink for RtmpServerSink {
             let settings = self.settings;
             let server = server_at(&cx.env, settings.listen, settings.files()?.as_ref())?;
             server.ready(&cx.env).await?;
+            let limits = server.site.gate.narrow(settings.limits());
             let name = StreamName::new(&settings.app, &settings.stream);
             let players = settings.players();
             let feed = Feed::new(FeedLimits::new(players.backlog_size, players.backlog, players.gop_cache));
@@ -124,7 +128,7 @@ impl Sink for RtmpServerSink {
                 serving.drain(&settings.drain_to, drain).await;
             }
             serving.farewell().await;
-            drop((lease, recordings));
+            drop((lease, recordings, limits));
             // Players have a while to leave, and callbacks their limit.
             if let Some(access) = access {
                 access.all_told(serving.env()).await;

@@ -23,8 +23,10 @@ use serde::Deserialize;
 
 use crate::command::PublishType;
 use crate::server::feed::Content;
+use crate::server::limits::Limits;
 use crate::server::mounts::{Ingest, IntakeLease, Second, StreamName};
 use crate::server::recorder::{Notes, Recorder};
+use crate::server::settings::{declare, listener_settings};
 use crate::server::tags::buffer_of;
 use crate::server::templates::{Templates, VARIABLES, Wish};
 use crate::server::{Server, server_at};
@@ -42,6 +44,8 @@ pub enum DuplicatePolicy {
     TakeOver,
 }
 
+listener_settings! {
+in declare!
 /// Settings of `rtmpserversrc`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -106,6 +110,7 @@ pub struct RtmpServerSrcSettings {
     #[serde(default = "default_max_streams")]
     pub max_streams: u32,
 }
+}
 
 /// Any application or stream.
 const ANY: &str = "*";
@@ -131,6 +136,7 @@ impl RtmpServerSrcSettings {
 
     fn check(&self) -> Result<()> {
         self.files()?;
+        self.limits().check()?;
         if self.app == ANY && self.stream != ANY {
             let error = Error::settings("`app: \"*\"` goes with `stream: \"*\"` only").on_property("app");
             return Err(error.hint("write the application, or `stream: \"*\"` for all streams"));
@@ -163,7 +169,8 @@ pub fn factory() -> Factory {
             "OBS, ffmpeg and other encoders publish to `rtmp://HOST:PORT/APP/STREAM`; a query behind the name is not part of it. The pad \
              gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
              - A publisher that leaves and comes back, or another one, goes on on the same timeline.\n\
-             - A publisher that sends nothing for 30 s is closed.\n\
+             - A publisher that sends nothing for 30 s is closed: no message, and less than 16 KiB of a long one. Connections that are closed are \
+             counted by reason at `/metrics`.\n\
              - When the pipeline is behind, the publisher is not read.\n\
              - With `record`, a publisher that asks for it is recorded. The file has its name when it is whole, with duration and index; while it \
              grows it ends in `.part`. A disk that is too slow costs the recording frames, to the next key frame, counted.\n\
@@ -212,9 +219,10 @@ impl RtmpServerSrcSettings {
         let of_app = app.clone();
         let source = TemplateSource::new(move |env, admission| {
             let server = server_at(env, own.listen, own.files()?.as_ref())?;
+            let limits = server.site.gate.narrow(own.limits());
             tracing::info!(at = %server.local, app = app.as_deref().unwrap_or(ANY), "waits for publishers of any stream");
             let (second, access) = (own.second(), own.access());
-            Templates::add(&server, env, Wish { app: app.clone(), second, limit, access, admission })
+            Templates::add(&server, env, Wish { app: app.clone(), second, limit, access, admission, _limits: limits })
         });
         Some(match of_app {
             Some(app) => source.fixed("app", app),
@@ -274,14 +282,15 @@ struct Receiver {
     /// Where to record.
     recordings: Option<PathBuf>,
     recorder: Option<Recorder>,
-    /// Keeps the listener.
-    _server: Arc<Server>,
+    /// Keeps the listener, and its limits.
+    _server: (Arc<Server>, Arc<Limits>),
 }
 
 impl Receiver {
     fn new(settings: &RtmpServerSrcSettings, cx: SourceCx, intake: IntakeLease, server: Arc<Server>) -> Self {
         let grace = TimeDelta::from_nanos(settings.grace.as_nanos());
         let meter = Meters::add(&cx.env, "rtmpserversrc", &intake.name().to_string());
+        let limits = server.site.gate.narrow(settings.limits());
         Self {
             cx,
             intake,
@@ -294,7 +303,7 @@ impl Receiver {
             drain_to: settings.drain_to.clone(),
             recordings: settings.record.clone(),
             recorder: None,
-            _server: server,
+            _server: (server, limits),
         }
     }
 

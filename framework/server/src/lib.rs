@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`listen`] | one listener for each address of a runtime, and a task for each connection |
 //! | [`access`] | who may publish and play: keys, and callbacks of other servers |
+//! | [`doors`] | connections of listeners, counted |
 //! | [`backoff`] | how long to wait before another attempt to connect |
 //! | [`http`] | the HTTP server (RFC 9110, RFC 9112), on whose paths elements mount what they serve, and a client |
 //! | [`players`] | settings of elements that serve players, declared once |
@@ -13,6 +14,7 @@
 
 pub mod access;
 pub mod backoff;
+pub mod doors;
 pub mod http;
 pub mod listen;
 pub mod players;

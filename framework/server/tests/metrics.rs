@@ -9,6 +9,7 @@ use std::sync::Arc;
 use millstream_core::TimeDelta;
 use millstream_core::meter::{Kind, Meter, Meters};
 use millstream_runtime::Runtime;
+use millstream_server::doors::Doors;
 use millstream_server::http::Server;
 use millstream_server::http::watch::Way;
 use millstream_testkit::http::Client;
@@ -116,6 +117,13 @@ fn metrics_say_what_was_counted_and_names_are_escaped() {
         (0..4).for_each(|_| first.connected());
         first.dropped("slow player", 3);
         second.dropped("slow player", 4);
+        let door = Doors::add(env, "rtmp://[::1]:1935".to_owned());
+        door.entered();
+        door.entered();
+        door.left();
+        for reason in ["max-connections", "took nothing", "max-connections"] {
+            door.closed(reason);
+        }
         let all = metrics(&mut client).await;
         let labels = [("element", "rtmpserversink"), ("stream", name)];
         for (family, expected) in [
@@ -130,6 +138,11 @@ fn metrics_say_what_was_counted_and_names_are_escaped() {
         ] {
             assert_eq!(value(&all, family, &labels), Some(expected), "{family}");
         }
+        let door = [("listener", "rtmp://[::1]:1935")];
+        assert_eq!(value(&all, "millstream_connections", &door), Some(1.0));
+        let closed = |reason| [door[0], ("reason", reason)];
+        assert_eq!(value(&all, "millstream_connections_closed_total", &closed("max-connections")), Some(2.0));
+        assert_eq!(value(&all, "millstream_connections_closed_total", &closed("took nothing")), Some(1.0));
         assert_eq!(value(&all, "process_resident_memory_bytes", &[]), Some(2048.0 * 1024.0));
         assert_eq!(value(&all, "process_cpu_seconds_total", &[]), Some(2.0));
         drop((first, second));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -39,6 +39,8 @@ impl Default for Weather {
 pub struct SimNet {
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
+    /// Where its connections come from; nothing for the machine that they go to.
+    from: Option<IpAddr>,
 }
 
 #[derive(Default)]
@@ -74,12 +76,17 @@ struct Line {
 impl SimNet {
     /// A quiet network on this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Arc::default() }
+        Self { clock, state: Arc::default(), from: None }
     }
 
     /// Changes how the network is, for what is sent from now on.
     pub fn set_weather(&self, weather: Weather) {
         lock(&self.state).weather = weather;
+    }
+
+    /// The same network, to connect to from another machine.
+    pub fn from(&self, machine: impl Into<IpAddr>) -> Self {
+        Self { from: Some(machine.into()), ..self.clone() }
     }
 
     /// Gives a host a name.
@@ -141,7 +148,7 @@ impl Net for SimNet {
             let Some(backlog) = state.listeners.get(&address).cloned() else {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             };
-            let from = Self::local(&mut state, SocketAddr::new(address.ip(), 0));
+            let from = Self::local(&mut state, SocketAddr::new(net.from.unwrap_or(address.ip()), 0));
             let lines = [Arc::<Mutex<Line>>::default(), Arc::default()];
             state.lines.extend(lines.iter().map(|line| (address, line.clone())));
             drop(state);

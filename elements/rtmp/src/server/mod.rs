@@ -7,6 +7,8 @@
 //! | `recordings` | where recordings are, by application |
 //! | `templates` | who takes in what nothing takes in by name |
 //! | `feed` | what players of a stream share: messages that were chunked once |
+//! | `limits` | what a listener takes from its clients, and who is let in |
+//! | `settings` | settings of elements that share a listener |
 //! | `admission` | whether a client may publish or play |
 //! | `connection` | one client: its session, its socket, what its message streams publish and play |
 //! | `tags` | FLV tags on a pad and messages of a session |
@@ -17,9 +19,11 @@
 mod admission;
 mod connection;
 pub(crate) mod feed;
+pub(crate) mod limits;
 pub(crate) mod mounts;
 pub(crate) mod recorder;
 pub(crate) mod recordings;
+pub(crate) mod settings;
 pub(crate) mod tags;
 pub(crate) mod templates;
 
@@ -30,12 +34,13 @@ use millstream_core::env::TaskHandle;
 use millstream_core::net::NetStream;
 use millstream_core::trace::Side;
 use millstream_core::{Env, Error, Result, TimeDelta};
-use millstream_server::listen::{Shared, accept};
+use millstream_server::doors::Doors;
+use millstream_server::listen::{Shared, accept, url};
 
 use self::connection::Connection;
+use self::limits::Gate;
 use self::mounts::Mounts;
 use self::recordings::Recordings;
-use crate::session::server::ServerSettings;
 use crate::tls::{Acceptor, ServerFiles};
 use crate::trace::traced;
 
@@ -43,14 +48,13 @@ use crate::trace::traced;
 const TLS_PATIENCE: TimeDelta = TimeDelta::from_secs(10);
 
 /// What the connections of a listener are served from.
-#[derive(Default)]
 pub(crate) struct Site {
     /// Streams by name.
     pub(crate) mounts: Arc<Mounts>,
     /// Recordings by application.
     pub(crate) recordings: Arc<Recordings>,
-    /// The same for all connections.
-    settings: Arc<ServerSettings>,
+    /// Who is let in, and what is taken from whom.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// A listener, and what it serves.
@@ -62,10 +66,17 @@ pub(crate) struct Server {
     _accept: TaskHandle,
 }
 
+impl Site {
+    fn new(env: &Env, url: String) -> Self {
+        let gate = Arc::new(Gate::new(Doors::add(env, url)));
+        Self { mounts: Arc::default(), recordings: Arc::default(), gate }
+    }
+}
+
 impl Server {
     /// Scheme of its URLs.
     pub(crate) fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "rtmps" } else { "rtmp" }
+        scheme(self.tls.is_some())
     }
 
     /// Looks whether the files of TLS can be used.
@@ -80,6 +91,10 @@ impl Server {
     }
 }
 
+fn scheme(is_secure: bool) -> &'static str {
+    if is_secure { "rtmps" } else { "rtmp" }
+}
+
 /// The server at an address, which begins to listen if it is the first to be asked for. With files, all that it says is inside of TLS;
 /// [`Server::ready`] says whether they can be used.
 ///
@@ -87,7 +102,8 @@ impl Server {
 /// When the address is taken by another program or does not exist; when other elements want other files at this address.
 pub(crate) fn server_at(env: &Env, address: SocketAddr, files: Option<&ServerFiles>) -> Result<Arc<Server>> {
     let server = Shared::at(env, address, |listener| {
-        let (site, local) = (Arc::<Site>::default(), listener.local());
+        let local = listener.local();
+        let site = Arc::new(Site::new(env, url(scheme(files.is_some()), local, "")));
         let tls = files.map(|files| Arc::new(Acceptor::new(files.clone())));
         let (served, own, secure) = (site.clone(), env.clone(), tls.clone());
         let serve = move |stream| connection(stream, secure.clone(), served.clone(), own.clone());
@@ -102,8 +118,12 @@ pub(crate) fn server_at(env: &Env, address: SocketAddr, files: Option<&ServerFil
 }
 
 async fn connection(stream: Box<dyn NetStream>, tls: Option<Arc<Acceptor>>, site: Arc<Site>, env: Env) {
+    let Some(_pass) = site.gate.enter(stream.peer()) else { return };
     let stream = match tls {
-        Some(tls) => Box::pin(secured(stream, &tls, &env)).await,
+        Some(tls) => Box::pin(secured(stream, &tls, &env)).await.or_else(|| {
+            site.gate.closed("no TLS");
+            None
+        }),
         None => Some(stream),
     };
     if let Some(stream) = stream {

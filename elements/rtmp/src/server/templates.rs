@@ -15,6 +15,7 @@ use millstream_server::listen::url;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Server;
+use super::limits::Limits;
 use super::mounts::{Refusal, Second, StreamName};
 use crate::Secret;
 
@@ -40,6 +41,8 @@ pub(crate) struct Wish {
     /// Who may publish.
     pub(crate) access: AccessSettings,
     pub(crate) admission: Admission,
+    /// In force as long as the template is there.
+    pub(crate) _limits: Arc<Limits>,
 }
 
 /// The templates of a server.

@@ -16,6 +16,7 @@ use super::answer::text;
 use super::body::Body;
 use super::routes::{Answer, Ask, Route};
 use super::watch::Shown;
+use crate::doors::{Counts, Door, Doors};
 
 /// Where the numbers are.
 pub const METRICS: &str = "/metrics";
@@ -76,6 +77,7 @@ impl Route for Metrics {
                 .into_iter()
                 .flatten()
                 .for_each(|(name, kind, help, value)| page.one(name, kind, help, &[], value));
+            connections(&mut page, &env.shared::<Doors>().all());
             streams(&mut page, &env.shared::<Meters>().all());
             let mut response = Response::new(Body::Full(Bytes::from(page.0)));
             let headers = response.headers_mut();
@@ -187,6 +189,25 @@ fn streams(page: &mut Page, meters: &[Arc<Meter>]) {
     for ((element, stream), sum) in &sums {
         for (reason, count) in &sum.reading.drops {
             page.series(name, &[("element", element), ("stream", stream), ("reason", reason)], count);
+        }
+    }
+}
+
+fn connections(page: &mut Page, doors: &[Arc<Door>]) {
+    let counts: BTreeMap<&str, Counts> = doors.iter().map(|door| (door.url(), door.read())).collect();
+    if !counts.is_empty() {
+        page.family("millstream_connections", "gauge", "Connections that are there.");
+    }
+    for (url, counts) in &counts {
+        page.series("millstream_connections", &[("listener", url)], counts.open);
+    }
+    let name = "millstream_connections_closed_total";
+    if counts.values().any(|counts| !counts.closed.is_empty()) {
+        page.family(name, "counter", "Connections that were closed or lost, by reason.");
+    }
+    for (url, counts) in &counts {
+        for (reason, count) in &counts.closed {
+            page.series(name, &[("listener", url), ("reason", reason)], count);
         }
     }
 }

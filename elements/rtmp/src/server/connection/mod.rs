@@ -40,8 +40,8 @@ use super::tags::content_of_data;
 use crate::Secret;
 use crate::calls::Procedures;
 use crate::command::Invoke;
-use crate::session::SessionError;
 use crate::session::server::{Request, ServerEvent, ServerSession};
+use crate::session::{Phase, SessionError};
 use crate::socket::Socket;
 
 /// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
@@ -56,6 +56,9 @@ const STALLED: TimeDelta = TimeDelta::from_secs(60);
 
 /// How long a publisher may send nothing: more than any pause of an encoder. Then its stream is free for another.
 const SILENT: TimeDelta = TimeDelta::from_secs(30);
+
+/// Bytes that are something although no message is whole: what trickles in more slowly, 4 kbit/s, is no stream.
+const SOME_BYTES: u64 = 16 << 10;
 
 /// A connection.
 pub(super) struct Connection {
@@ -77,8 +80,10 @@ pub(super) struct Connection {
     /// What the client said last of how much it keeps ahead of a stream, maybe before it played anything.
     ahead: Option<(u32, TimeDelta)>,
     taken: Vec<Arc<Entry>>,
-    /// When something last came.
+    /// When something last came: a message, or as many bytes of a long one that they are something.
     heard: Time,
+    /// Messages and bytes that had come then.
+    had: (u64, u64),
     /// What it came for is over: it is told, and that is all.
     leaving: bool,
 }
@@ -102,6 +107,21 @@ enum End {
     Session(SessionError),
     Stalled,
     Silent,
+}
+
+impl End {
+    /// As a word of `/metrics`, unless the client wanted it so.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Done => None,
+            Self::Io(_) => Some("lost"),
+            Self::Session(SessionError::Timeout(Phase::Handshake)) => Some("handshake took too long"),
+            Self::Session(SessionError::Timeout(_)) => Some("asked for nothing"),
+            Self::Session(_) => Some("broke the protocol"),
+            Self::Stalled => Some("took nothing"),
+            Self::Silent => Some("sent nothing"),
+        }
+    }
 }
 
 impl From<io::Error> for End {
@@ -138,7 +158,7 @@ impl Connection {
         let guest = Guest::new(stream.peer(), env.random());
         Self {
             socket: Socket::new(stream, env.clock.clone()),
-            session: ServerSession::new(site.settings.clone(), env.random(), now),
+            session: ServerSession::new(site.gate.settings(), env.random(), now),
             site,
             env,
             guest,
@@ -150,6 +170,7 @@ impl Connection {
             ahead: None,
             taken: Vec::new(),
             heard: now,
+            had: (0, 0),
             leaving: false,
         }
     }
@@ -165,6 +186,9 @@ impl Connection {
             Ok(()) => End::Done,
             Err(end) => end,
         };
+        if let Some(reason) = end.reason() {
+            self.site.gate.closed(reason);
+        }
         // The names are free, and nothing waits for these players, however long the goodbye takes.
         self.streams.clear();
         match end {
@@ -189,6 +213,7 @@ impl Connection {
                     event => Box::pin(self.event(event)).await,
                 }
             }
+            self.note_progress();
             self.end_lost_publications();
             self.ask_to_move();
             self.socket.send(self.session.output());
@@ -198,8 +223,7 @@ impl Connection {
             match poll_fn(|cx| self.poll_turn(cx)).await? {
                 Turn::Received(None) => return Ok(()),
                 Turn::Received(Some(bytes)) => {
-                    self.heard = self.env.clock.now();
-                    self.session.receive(bytes, self.heard)?;
+                    self.session.receive(bytes, self.env.clock.now())?;
                 }
                 Turn::Sent | Turn::Lost => {}
                 Turn::Plays(at, progress) => self.play_on(at, progress),
@@ -208,6 +232,16 @@ impl Connection {
                 Turn::Noted(stream, note) => self.noted(stream, note),
                 Turn::Timer => self.timeout()?,
             }
+        }
+    }
+
+    /// Who sends a byte now and then sends nothing.
+    fn note_progress(&mut self) {
+        let stats = self.session.stats();
+        let (messages, bytes) = self.had;
+        if stats.reader.messages != messages || stats.received.saturating_sub(bytes) >= SOME_BYTES {
+            self.had = (stats.reader.messages, stats.received);
+            self.heard = self.env.clock.now();
         }
     }
 
