@@ -5,17 +5,17 @@ mod common;
 
 use bytes::Bytes;
 use common::accept_all;
+use common::ends::{META, PUBLISH, Pair, client, client_settings, pair, publishes};
 use millstream_core::Time;
 use millstream_core::trace::{Side, TraceEvent};
-use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::command::{PlayStart, PublishType};
-use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
+use millstream_rtmp::command::PlayStart;
+use millstream_rtmp::session::client::{ClientEvent, Purpose};
 use millstream_rtmp::session::server::{ServerEvent, ServerSession, ServerSettings};
 use millstream_rtmp::session::{Media, MediaKind};
 use millstream_rtmp::trace::Dissector;
 use millstream_testkit::media::media_bytes;
+use millstream_testkit::pair::Network;
 
-const META: &[u8] = b"\x02\0\x0AonMetaData\x08\0\0\0\0\0\0\x09";
 const AUDIO_HEADER: &[u8] = &[0xAF, 0, 0x11, 0x90];
 const VIDEO_HEADER: &[u8] = &[0x17, 0, 0, 0, 0, 1];
 const AUDIO: &[u8] = &[0xAF, 1, 0x21];
@@ -75,59 +75,16 @@ fn short(event: &TraceEvent) -> String {
     }
 }
 
-/// Our client, our server, and what is between them.
-struct Pair {
-    client: ClientSession,
-    server: ServerSession,
-    wire: Wire,
-    /// Whether streams that are played are recordings.
-    recorded: bool,
-    client_events: Vec<ClientEvent>,
+/// Our ends with a network between them, and what is on it.
+fn ends(purpose: Purpose) -> (Pair, Wire) {
+    (pair(purpose, Network::default()).keep_wire(), Wire::default())
 }
 
-impl Pair {
-    fn new(purpose: Purpose) -> Self {
-        Self {
-            client: client(purpose),
-            server: ServerSession::new(ServerSettings::default(), 2, Time::ZERO),
-            wire: Wire::default(),
-            recorded: false,
-            client_events: Vec::new(),
-        }
+fn run(pair: &mut Pair, wire: &mut Wire) {
+    pair.run();
+    for (from, bytes) in pair.take_wire() {
+        wire.carry(from, vec![bytes]);
     }
-
-    /// Until both have nothing to say.
-    fn run(&mut self) {
-        while self.client.has_output() || self.server.has_output() {
-            let bytes = self.wire.carry(Side::Client, self.client.output());
-            self.server.receive(bytes, Time::ZERO).expect("a client that speaks RTMP");
-            self.serve();
-            let bytes = self.wire.carry(Side::Server, self.server.output());
-            self.client.receive(bytes, Time::ZERO).expect("a server that speaks RTMP");
-            while let Some(event) = self.client.next_event().expect("a server that agrees") {
-                self.client_events.push(event);
-            }
-        }
-    }
-
-    fn serve(&mut self) {
-        if !self.recorded {
-            accept_all(&mut self.server).expect("a client that behaves");
-            return;
-        }
-        while let Some(event) = self.server.next_event().expect("a client that behaves") {
-            match event {
-                ServerEvent::Connect(_) => self.server.accept_connect(),
-                ServerEvent::Play { stream, .. } => self.server.accept_play(stream, true),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn client(purpose: Purpose) -> ClientSession {
-    let url = RtmpUrl::parse("rtmp://host/live/cam").expect("a URL");
-    ClientSession::new(ClientSettings::new(url, purpose), 1, Time::ZERO)
 }
 
 fn media(kind: MediaKind, payload: &'static [u8]) -> Media {
@@ -161,40 +118,33 @@ const CONNECT_ACROSS: [(&str, &str); 6] = [
     ("server User Control StreamBegin 0", "server _result of connect"),
 ];
 
+/// What our client says up to `publish`.
+const PUBLISH_OF_CLIENT: [&str; 10] = [
+    "C0",
+    "C1",
+    "C2",
+    "connect",
+    "Set Chunk Size",
+    "Window Acknowledgement Size",
+    "releaseStream",
+    "FCPublish",
+    "createStream",
+    "publish",
+];
+
 #[test]
 fn rtmp_m5_wire_order_of_connect_and_publish_between_our_ends() {
-    let mut pair = Pair::new(Purpose::Publish(PublishType::Live));
-    pair.run();
-    let Some(stream_id) = pair.client_events.iter().find_map(|event| match event {
-        ClientEvent::Publishing { stream } => Some(*stream),
-        _ => None,
-    }) else {
-        panic!("{:?}", pair.client_events)
-    };
-    pair.client.send_metadata(stream_id, 0, META);
-    stream().iter().for_each(|media| pair.client.send_media(stream_id, media));
-    pair.run();
-    pair.client.close();
-    pair.run();
-    let client = [
-        "C0",
-        "C1",
-        "C2",
-        "connect",
-        "Set Chunk Size",
-        "Window Acknowledgement Size",
-        "releaseStream",
-        "FCPublish",
-        "createStream",
-        "publish",
-        "@setDataFrame onMetaData",
-        "audio sequence header",
-        "video sequence header",
-        "media",
-        "FCUnpublish",
-        "deleteStream",
-    ];
-    assert_eq!(pair.wire.of(Side::Client), client);
+    let (mut pair, mut wire) = ends(PUBLISH);
+    run(&mut pair, &mut wire);
+    let stream_id = publishes(&pair).unwrap_or_else(|| panic!("{:?}", pair.client.events));
+    pair.client.session.send_metadata(stream_id, 0, META);
+    stream().iter().for_each(|media| pair.client.session.send_media(stream_id, media));
+    run(&mut pair, &mut wire);
+    pair.client.session.close();
+    run(&mut pair, &mut wire);
+    let media = ["@setDataFrame onMetaData", "audio sequence header", "video sequence header", "media"];
+    let client = [&PUBLISH_OF_CLIENT[..], &media, &["FCUnpublish", "deleteStream"]].concat();
+    assert_eq!(wire.of(Side::Client), client);
     let server = [
         "_result of releaseStream",
         "_result of FCPublish",
@@ -205,12 +155,12 @@ fn rtmp_m5_wire_order_of_connect_and_publish_between_our_ends() {
         "_result of FCUnpublish",
         "onStatus NetStream.Unpublish.Success",
     ];
-    let mut said = pair.wire.of(Side::Server);
+    let mut said = wire.of(Side::Server);
     // What the server answers to `deleteStream` is its affair.
     said.truncate(CONNECT_OF_SERVER.len() + server.len());
     assert_eq!(said, [&CONNECT_OF_SERVER[..], &server].concat());
-    pair.wire.assert_order(&CONNECT_ACROSS);
-    pair.wire.assert_order(&[
+    wire.assert_order(&CONNECT_ACROSS);
+    wire.assert_order(&[
         ("client createStream", "server _result of createStream"),
         ("server _result of createStream", "client publish"),
         ("client publish", "server User Control StreamBegin 1"),
@@ -222,15 +172,15 @@ fn rtmp_m5_wire_order_of_connect_and_publish_between_our_ends() {
 #[test]
 fn rtmp_m5_wire_order_of_play_between_our_ends() {
     for recorded in [false, true] {
-        let mut pair = Pair::new(Purpose::Play { start: PlayStart::LiveOrRecorded, duration: None });
-        pair.recorded = recorded;
-        pair.run();
-        pair.server.send_data(1, 0, &Bytes::from_static(META));
-        stream().iter().for_each(|media| pair.server.send_media(1, media));
-        pair.run();
+        let (mut pair, mut wire) = ends(Purpose::Play { start: PlayStart::LiveOrRecorded, duration: None });
+        pair.server.session.recorded = recorded;
+        run(&mut pair, &mut wire);
+        pair.server.session.send_data(1, 0, &Bytes::from_static(META));
+        stream().iter().for_each(|media| pair.server.session.send_media(1, media));
+        run(&mut pair, &mut wire);
         let client = ["C0", "C1", "C2", "connect", "Window Acknowledgement Size", "createStream"];
         let play = ["User Control SetBufferLength", "play"];
-        assert_eq!(pair.wire.of(Side::Client), [&client[..], &play].concat());
+        assert_eq!(wire.of(Side::Client), [&client[..], &play].concat());
         let answer: Vec<&str> = [
             "_result of createStream",
             "Set Chunk Size",
@@ -246,9 +196,9 @@ fn rtmp_m5_wire_order_of_play_between_our_ends() {
         .into_iter()
         .filter(|text| recorded || !text.contains("Recorded"))
         .collect();
-        assert_eq!(pair.wire.of(Side::Server), [&CONNECT_OF_SERVER[..], &answer].concat(), "recorded: {recorded}");
-        pair.wire.assert_order(&CONNECT_ACROSS);
-        pair.wire.assert_order(&[
+        assert_eq!(wire.of(Side::Server), [&CONNECT_OF_SERVER[..], &answer].concat(), "recorded: {recorded}");
+        wire.assert_order(&CONNECT_ACROSS);
+        wire.assert_order(&[
             ("client createStream", "server _result of createStream"),
             ("server _result of createStream", "client play"),
             ("client play", "server User Control StreamBegin 1"),
@@ -365,7 +315,7 @@ fn rtmp_m5_everything_at_once_is_answered_and_early_media_is_taken() {
 fn rtmp_m5_our_client_is_complete_towards_recorded_servers() {
     for name in ["obs29_publish", "ffmpeg51_publish_h264_aac", "ffmpeg9_publish_hevc_aac"] {
         let Some(segments) = segments(name) else { return };
-        let (mut wire, mut client) = (Wire::default(), client(Purpose::Publish(PublishType::Live)));
+        let (mut wire, mut client) = (Wire::default(), client(client_settings(PUBLISH)));
         wire.carry(Side::Client, client.output());
         let mut publishing = 0;
         for (_, bytes) in segments.into_iter().filter(|(side, _)| *side == Side::Server) {
@@ -375,19 +325,8 @@ fn rtmp_m5_our_client_is_complete_towards_recorded_servers() {
             }
             wire.carry(Side::Client, client.output());
         }
-        let said = [
-            "C0",
-            "C1",
-            "C2",
-            "connect",
-            "Set Chunk Size",
-            "Window Acknowledgement Size",
-            "releaseStream",
-            "FCPublish",
-            "createStream",
-            "publish",
-        ];
-        assert_eq!((wire.of(Side::Client), publishing), (said.map(str::to_owned).to_vec(), 1), "{name}");
+        let said = PUBLISH_OF_CLIENT.map(str::to_owned).to_vec();
+        assert_eq!((wire.of(Side::Client), publishing), (said, 1), "{name}");
         wire.assert_order(&[
             ("server Set Peer Bandwidth", "client Window Acknowledgement Size"),
             ("server _result of connect", "client createStream"),

@@ -6,6 +6,7 @@
 //! | [`ports`] | one asynchronous source or sink without a runtime |
 //! | [`env`](mod@env) | an environment of a clock that only tests move and files in memory, with faults to inject |
 //! | [`net`] | a network in memory: delay, small segments, silence, broken connections |
+//! | [`pair`] | two sessions against each other without sockets, on a virtual clock |
 //! | [`http`] | a client of HTTP by hand, on that network |
 //! | [`timeline`] | what came out, as text that two runs can be compared by |
 //! | [`media`](mod@media) | the media corpus, its manifest, and the small fixtures that every clone has |
@@ -19,6 +20,7 @@ mod manifest;
 pub mod media;
 mod memfs;
 pub mod net;
+pub mod pair;
 pub mod peers;
 pub mod ports;
 pub mod timeline;

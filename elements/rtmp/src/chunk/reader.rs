@@ -115,6 +115,13 @@ impl ChunkReader {
         self.held
     }
 
+    /// Gives up what came in part: no more will come.
+    pub(crate) fn release(&mut self) {
+        self.input = Input::default();
+        self.streams = Vec::new();
+        (self.current, self.held) = (None, 0);
+    }
+
     /// The chunk size of the peer.
     pub fn chunk_size(&self) -> u32 {
         self.chunk_size

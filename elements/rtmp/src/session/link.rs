@@ -48,6 +48,10 @@ pub struct LinkStats {
     pub sent: u64,
     /// Bytes sent that the peer has not acknowledged. Many peers never do.
     pub unacknowledged: u64,
+    /// Bytes that wait to be handed out for sending.
+    pub waiting: usize,
+    /// Bytes of memory that unfinished messages take.
+    pub held: usize,
     /// The limit that the peer set by Set Peer Bandwidth. It is not enforced here: encoders that set one acknowledge nothing.
     pub peer_limit: Option<u32>,
     /// Messages that could not be understood, and were skipped.
@@ -178,6 +182,14 @@ impl Link {
         self.acks.sent(len);
     }
 
+    /// The connection is gone: gives up what was not sent, and what came in part.
+    pub(super) fn release(&mut self) {
+        self.out = Slices::new();
+        self.answers = 0;
+        self.aggregate = None;
+        self.reader.release();
+    }
+
     pub(super) fn ignore(&mut self) {
         self.ignored += 1;
     }
@@ -187,6 +199,8 @@ impl Link {
             received: self.acks.total_received(),
             sent: self.acks.total_sent(),
             unacknowledged: self.acks.unacknowledged(),
+            waiting: self.out.len(),
+            held: self.reader.held(),
             peer_limit: self.bandwidth.limit(),
             malformed: self.malformed,
             ignored: self.ignored,

@@ -1,12 +1,15 @@
 //! What the session tests share.
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
+pub(crate) mod ends;
+
 use bytes::Bytes;
 use millstream_core::Time;
 use millstream_flv::wire::Slices;
 use millstream_rtmp::chunk::{ChunkReader, ChunkWriter};
 use millstream_rtmp::command::{Command, Invoke};
 use millstream_rtmp::message::{Control, Message, MessageType, UserControl};
+use millstream_rtmp::session::SessionError;
 use millstream_rtmp::session::server::{ServerEvent, ServerSession, ServerSettings};
 
 /// Bytes of C0, C1 and C2, and of S0, S1 and S2.
@@ -110,23 +113,27 @@ impl Served {
 }
 
 /// Handles events as a server does that accepts everything; live streams only.
-pub(crate) fn accept_all(
-    server: &mut ServerSession,
-) -> Result<Vec<ServerEvent>, millstream_rtmp::session::SessionError> {
+pub(crate) fn accept_all(server: &mut ServerSession) -> Result<Vec<ServerEvent>, SessionError> {
     let mut events = Vec::new();
-    while let Some(event) = server.next_event()? {
-        match &event {
-            ServerEvent::Connect(_) => server.accept_connect(),
-            ServerEvent::Publish { stream, .. } => server.accept_publish(*stream),
-            ServerEvent::Play { stream, .. } => server.accept_play(*stream, false),
-            ServerEvent::StreamLength { request, .. } => server.answer_stream_length(*request, 0.0),
-            ServerEvent::Pause { stream, pause, .. } => server.answer_pause(*stream, *pause),
-            ServerEvent::Seek { stream, .. } => server.answer_seek(*stream, true),
-            _ => {}
-        }
+    while let Some(event) = accept_next(server, false)? {
         events.push(event);
     }
     Ok(events)
+}
+
+/// The next event, accepted.
+pub(crate) fn accept_next(server: &mut ServerSession, recorded: bool) -> Result<Option<ServerEvent>, SessionError> {
+    let event = server.next_event()?;
+    match &event {
+        Some(ServerEvent::Connect(_)) => server.accept_connect(),
+        Some(ServerEvent::Publish { stream, .. }) => server.accept_publish(*stream),
+        Some(ServerEvent::Play { stream, .. }) => server.accept_play(*stream, recorded),
+        Some(ServerEvent::StreamLength { request, .. }) => server.answer_stream_length(*request, 0.0),
+        Some(ServerEvent::Pause { stream, pause, .. }) => server.answer_pause(*stream, *pause),
+        Some(ServerEvent::Seek { stream, .. }) => server.answer_seek(*stream, true),
+        _ => {}
+    }
+    Ok(event)
 }
 
 /// A command; the application of `connect` is `live`.

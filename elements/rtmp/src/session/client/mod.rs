@@ -175,6 +175,16 @@ impl ClientSession {
         if self.silent_at().is_some_and(|at| at <= now) { Err(SessionError::Silent) } else { Ok(()) }
     }
 
+    /// The connection is gone, in whatever way: nothing is kept or waited for, and no event comes any more.
+    pub fn disconnected(&mut self) {
+        self.events.clear();
+        self.asked.clear();
+        self.streams.clear();
+        self.link.release();
+        self.waiting = None;
+        self.closing = true;
+    }
+
     /// Whether this connection is to be closed when the output is sent.
     pub fn is_closing(&self) -> bool {
         self.closing

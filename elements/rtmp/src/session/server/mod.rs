@@ -178,10 +178,13 @@ impl ServerSession {
         self.closing
     }
 
-    /// The connection is gone, in whatever way: the events that are left end what it published and played.
+    /// The connection is gone, in whatever way: the events that are left end what it published and played. Nothing else is kept or
+    /// waited for.
     pub fn disconnected(&mut self) {
         self.events.clear();
         self.end_all();
+        self.link.release();
+        (self.waiting, self.ping_at) = (None, None);
         self.closing = true;
     }
 
