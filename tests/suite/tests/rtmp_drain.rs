@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use millstream_core::{Env, TimeDelta};
+use millstream_core::{Env, MessageKind, TimeDelta};
 use millstream_rtmp::RtmpUrl;
 use millstream_rtmp::command::{Enhanced, PlayStart, PublishType, code};
 use millstream_rtmp::session::client::{ClientEvent, ClientSettings, Purpose};
 use millstream_rtmp::session::{Media, MediaKind, SessionError};
 use millstream_runtime::Pipeline;
 use millstream_testkit::Weather;
-use millstream_tests::rtmp::{Client, SERVER};
+use millstream_tests::rtmp::{Client, SEND, SERVER};
 use millstream_tests::sim;
-use millstream_tests::world::World;
+use millstream_tests::world::{CLIP_FRAMES, World, buffers, collected, messages};
 
 /// Where the first server sends its clients.
 const OTHER: ([u8; 4], u16) = ([10, 0, 0, 2], 1935);
@@ -121,6 +121,48 @@ fn ert_11_clients_of_a_server_that_stops_move_and_no_frame_is_lost_or_doubled() 
         world.end(second);
         assert_eq!(moved.lock().unwrap().len(), 1);
         assert_eq!(*played.lock().unwrap(), (0..PICTURES).collect::<Vec<_>>());
+    }
+}
+
+/// Our own elements, as publisher and as player, move on their own.
+#[test]
+fn ert_11_rtmpsink_and_rtmpsrc_move_from_our_server_and_not_a_frame_is_lost() {
+    for weather in [Weather::default(), Weather { delay: TimeDelta::from_millis(15), ..Weather::default() }] {
+        let world = World::new(weather);
+        let [first, second] = relays(&world, "drain=10s drain-to=rtmp://10.0.0.2/live");
+        let mut player = world.start(
+            "rtmpsrc location=rtmp://10.0.0.1/live/cam ! flvdemux name=d d.video ! collect name=video d.audio ! collect name=audio",
+        );
+        let [video, audio] = ["video", "audio"].map(|name| collected(&mut player, name));
+        let mut heard = player.bus().expect("the first to ask");
+        world.pass(TimeDelta::from_millis(200));
+        let mut sender = world.start(SEND);
+        let mut said = sender.bus().expect("the first to ask");
+        world.pass(TimeDelta::from_millis(3300));
+        first.stop();
+        let stopped = world.runtime.env().clock.now();
+        world.end(first);
+        let took = world.runtime.env().clock.now().since(stopped);
+        assert!(took < TimeDelta::from_secs(4), "both have left before the time is over: {took}");
+        world.wait(&mut sender).expect("it ends well");
+        world.end(second);
+        world.wait(&mut player).expect("it ends well");
+        for (who, bus) in [("rtmpsink", &mut said), ("rtmpsrc", &mut heard)] {
+            let names = messages(bus).into_iter().filter_map(|message| match message.kind {
+                MessageKind::Element { name, .. } => Some(name),
+                MessageKind::Warning(error) => panic!("{who}: {error}"),
+                _ => None,
+            });
+            let names: Vec<_> = names.filter(|name| ["moved", "disconnected"].contains(name)).collect();
+            assert_eq!(names, ["moved"], "{who}");
+        }
+        let (video, audio) = (buffers(&video), buffers(&audio));
+        assert_eq!((video.len(), audio.len()), CLIP_FRAMES, "{weather:?}");
+        for buffers in [video, audio] {
+            let times: Vec<_> = buffers.iter().map(|buffer| buffer.dts_or_pts()).collect();
+            assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
+        }
+        assert!(sender.drops().is_empty(), "{:?}", sender.drops());
     }
 }
 

@@ -181,3 +181,112 @@ fn rtmp_v6_a_player_that_is_somewhat_slow_loses_only_pictures_that_no_other_need
     // Between pictures that no other needs stand some that others do.
     assert!(slow.windows(2).all(|pair| pair[1].0 - pair[0].0 < 200), "{slow:?}");
 }
+
+/// Timestamps of what a player got of a kind, headers left out.
+fn times(played: &[Media], kind: MediaKind) -> Vec<u32> {
+    let frames = played.iter().filter(|media| media.kind == kind && media.payload.get(1) == Some(&1));
+    frames.map(|media| media.timestamp).collect()
+}
+
+/// The longest gap, and the frame behind it.
+fn longest_gap(times: &[u32]) -> (u32, u32) {
+    times.windows(2).map(|pair| (pair[1] - pair[0], pair[1])).max().expect("frames")
+}
+
+/// What a player says of what it wants.
+type Wish = fn(&mut Client);
+
+#[test]
+fn rtmp_m6_a_live_player_that_wants_no_video_or_no_audio_gets_none_and_video_again_from_a_key_frame() {
+    let world = World::new(Weather::default());
+    let relay = relay(&world, "");
+    let sender = world.start(SEND);
+    let env = world.runtime.env().clone();
+    let played = world.runtime.block_on(async {
+        let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", PLAY).await;
+        // When to say what, by the time of what comes.
+        let mut says: Vec<(u32, Wish)> = vec![
+            (1500, |client| client.session.receive_video(1, false)),
+            (3300, |client| client.session.receive_video(1, true)),
+            (5500, |client| client.session.receive_audio(1, false)),
+            (7500, |client| client.session.receive_audio(1, true)),
+        ];
+        let mut played = Vec::new();
+        loop {
+            match client.next().await.expect("no refusal") {
+                Some(ClientEvent::Media { media, .. }) => {
+                    if says.first().is_some_and(|(at, _)| media.timestamp >= *at) {
+                        says.remove(0).1(&mut client);
+                        client.send().await;
+                    }
+                    played.push(media);
+                }
+                None | Some(ClientEvent::Ended { .. }) => return played,
+                Some(_) => {}
+            }
+        }
+    });
+    world.end(sender);
+    world.end(relay);
+    let [video, audio] = [MediaKind::Video, MediaKind::Audio].map(|kind| times(&played, kind));
+    // Key frames come each second, so the first behind 3300 is at 4000.
+    assert_eq!(longest_gap(&video).1, 4000, "{video:?}");
+    assert!((2300..=2500).contains(&longest_gap(&video).0), "{video:?}");
+    assert_eq!(longest_gap(&audio).1 / 100, 75, "{audio:?}");
+    assert!((1900..=2100).contains(&longest_gap(&audio).0), "{audio:?}");
+    for times in [&video, &audio] {
+        let gaps = times.windows(2).filter(|pair| pair[1] - pair[0] > 100).count();
+        assert_eq!(gaps, 1, "each goes on while the other is not wanted: {times:?}");
+    }
+    let again = played.iter().position(|media| media.kind == MediaKind::Video && media.timestamp == 4000);
+    let again = &played[again.expect("it goes on")..];
+    let first = again.iter().find(|media| media.kind == MediaKind::Video && media.payload.get(1) == Some(&1));
+    assert_eq!(first.and_then(|media| media.payload.first()), Some(&0x17), "a key frame (FLV 10.1, E.4.3.1)");
+}
+
+#[test]
+fn rtmp_v5_who_joins_late_gets_metadata_headers_and_the_whole_group_of_pictures_at_once() {
+    let world = World::new(Weather::default());
+    let relay = relay(&world, "");
+    let sender = world.start(SEND);
+    // Key frames come each second: the group has begun half a second ago.
+    world.pass(TimeDelta::from_millis(2500));
+    let env = world.runtime.env().clone();
+    let joined = env.clock.now();
+    let (said, first_at, played) = world.runtime.block_on(async {
+        let mut client = Client::connect(&env, "rtmp://10.0.0.1/live/cam", PLAY).await;
+        let (mut said, mut first_at, mut played) = (Vec::new(), None, Vec::new());
+        loop {
+            match client.next().await.expect("no refusal") {
+                Some(ClientEvent::Data { .. }) => said.push("data"),
+                Some(ClientEvent::Media { media, .. }) => {
+                    said.push(match (media.kind, media.payload.get(1)) {
+                        (MediaKind::Video, Some(0)) => "video header",
+                        (MediaKind::Audio, Some(0)) => "audio header",
+                        (MediaKind::Video, _) => "picture",
+                        (MediaKind::Audio, _) => "sound",
+                    });
+                    first_at.get_or_insert(env.clock.now());
+                    played.push(media);
+                }
+                None | Some(ClientEvent::Ended { .. }) => return (said, first_at, played),
+                Some(_) => {}
+            }
+        }
+    });
+    world.end(sender);
+    world.end(relay);
+    assert_eq!(first_at, Some(joined), "at once: no time passes on this network");
+    let mut heads = said[..3].to_vec();
+    heads.sort_unstable();
+    assert_eq!(heads, ["audio header", "data", "video header"], "{:?}", &said[..10]);
+    assert_eq!((said[0], said[3]), ("data", "picture"));
+    assert!(!said[3..].iter().any(|word| word.ends_with("header")), "none comes twice");
+    let pictures = times(&played, MediaKind::Video);
+    // 30 pictures a second, of which the first two seconds are over.
+    assert_eq!((pictures.first(), pictures.len()), (Some(&2000), 300 - 60));
+    let key = played.iter().find(|media| media.kind == MediaKind::Video && media.payload.get(1) == Some(&1));
+    assert_eq!(key.and_then(|media| media.payload.first()), Some(&0x17), "a key frame (FLV 10.1, E.4.3.1)");
+    assert!(played.windows(2).all(|pair| pair[0].timestamp <= pair[1].timestamp + 25), "in order");
+    assert!(longest_gap(&times(&played, MediaKind::Audio)).0 < 30);
+}

@@ -491,8 +491,13 @@ impl Connection {
         }
         // Who does not understand is told of the end instead.
         let to = if let Source::Live(cursor) = &mut player.source { cursor.moves() } else { None };
-        let stays = to.is_none_or(|to| session.request_reconnect(Some(&*to).filter(|to| !to.is_empty())));
+        let asked = to.map(|to| session.request_reconnect(Some(&*to).filter(|to| !to.is_empty())));
+        let stays = asked.unwrap_or(true);
         let has_next = !player.playlist.is_empty();
+        if asked == Some(true) && !has_next {
+            // It has all that comes from here, and need not wait for more before it moves.
+            session.end_play(id, PlayEnd::Unpublished);
+        }
         if !more && player.awaits_switch() {
             return;
         }
