@@ -2,28 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod common;
+
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use common::{ADDRESS, machine};
 use millstream_core::TimeDelta;
 use millstream_core::meter::{Kind, Meter, Meters};
-use millstream_runtime::Runtime;
 use millstream_server::doors::Doors;
 use millstream_server::http::Server;
 use millstream_server::http::watch::Way;
 use millstream_testkit::http::Client;
-use millstream_testkit::{MemFs, SimNet};
-
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-
-fn machine() -> (Runtime, SimNet, Arc<MemFs>) {
-    let files = Arc::new(MemFs::new());
-    let runtime = Runtime::simulated(1, files.clone()).unwrap();
-    let net = SimNet::new(runtime.env().clock.clone());
-    let own = net.clone();
-    (runtime.with_net(|_| Arc::new(own)), net, files)
-}
 
 type Labels = BTreeMap<String, String>;
 

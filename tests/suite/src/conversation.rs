@@ -41,6 +41,16 @@ fn short(event: &TraceEvent) -> String {
     }
 }
 
+/// How a client that is connected publishes, up to its first frames (RTMP 1.0, 7.2.2.6).
+pub const PUBLISH: [&str; 6] = [
+    "client createStream",
+    "server _result of createStream",
+    "client publish",
+    "server NetStream.Publish.Start",
+    "client @setDataFrame onMetaData",
+    "client media",
+];
+
 /// Each of these was said, in this order, with anything between.
 ///
 /// # Panics

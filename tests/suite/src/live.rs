@@ -1,13 +1,15 @@
 //! Live tests with foreign programs: programs that run beside the test, ports, pipelines of ours, and patience.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use millstream_core::{MessageKind, TimeDelta};
+use millstream_core::{Buffer, MessageKind, TimeDelta};
+use millstream_generic::AppSrcHandle;
 use millstream_runtime::{Bus, Pipeline, Runtime};
 
-use crate::{elements, sim};
+use crate::{elements, peers, sim};
 
 /// How long anything may take that takes seconds.
 pub const PATIENCE: TimeDelta = TimeDelta::from_secs(90);
@@ -73,6 +75,16 @@ impl Background {
         Self { name, child }
     }
 
+    /// Starts a foreign program with its arguments.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn words(words: &[impl AsRef<str>]) -> Self {
+        let (program, arguments) = words.split_first().expect("a command");
+        let mut command = Command::new(peers::need(program.as_ref()));
+        Self::start(command.args(arguments.iter().map(AsRef::as_ref)))
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -123,4 +135,23 @@ pub async fn posted(bus: &mut Bus, wanted: &str) {
             return;
         }
     }
+}
+
+/// Plays a file into `in`, an `appsrc` of this pipeline, to its end and that of the pipeline.
+///
+/// # Panics
+/// When it does not end, or not well.
+pub fn feed(runtime: &Runtime, pipeline: &mut Pipeline, file: &Path) {
+    let input = pipeline.handle::<AppSrcHandle>("in").expect("the source");
+    let file = std::fs::read(file).expect("the file");
+    in_time(runtime, async {
+        for block in file.chunks(64 << 10) {
+            let buffer = Buffer::new(bytes::Bytes::copy_from_slice(block));
+            input.push(buffer).await.expect("the pipeline runs");
+        }
+        input.eos().await.expect("the pipeline runs");
+        pipeline.wait().await
+    })
+    .expect("the pipeline ends with the file")
+    .expect("and well");
 }

@@ -10,7 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use millstream_generic::AppSrcHandle;
 use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
 use millstream_tests::live::{self, Background};
@@ -158,20 +157,9 @@ fn plays_live(sink: &str, url: &str) {
     let line = format!("appsrc name=in caps=video/x-flv ! {sink} backlog=1h backlog-size=1GiB");
     let mut pipeline = live::start(&runtime, &line);
     let mut bus = pipeline.bus().expect("the first to ask");
-    let input = pipeline.handle::<AppSrcHandle>("in").expect("the source");
     let (_dir, played) = vlc(url, || {
         live::in_time(&runtime, live::posted(&mut bus, "players")).expect("VLC comes");
-        let clip = std::fs::read(&clip).expect("the clip");
-        live::in_time(&runtime, async {
-            for block in clip.chunks(64 << 10) {
-                let buffer = millstream_core::Buffer::new(bytes::Bytes::copy_from_slice(block));
-                input.push(buffer).await.expect("the pipeline runs");
-            }
-            input.eos().await.expect("the pipeline runs");
-            pipeline.wait().await
-        })
-        .expect("the pipeline ends with the clip")
-        .expect("and well");
+        live::feed(&runtime, &mut pipeline, &clip);
     });
     same(&clip, &played);
 }

@@ -2,97 +2,40 @@
 //!
 //! ffmpeg 9 says "Input/output error" at the end of every chunked FLV, whoever serves it; its frames are all there.
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use millstream_core::{MessageKind, TimeDelta};
-use millstream_runtime::{Bus, Runtime};
+use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
 use millstream_testkit::media::workspace;
-use millstream_tests::{elements, peers, sim};
+use millstream_tests::live::{self, Background};
+use millstream_tests::peers;
 
-/// How long a program may take for what it does in one or two seconds.
-const PATIENCE: TimeDelta = TimeDelta::from_secs(60);
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Program {
-    /// `URL`, `WSURL` and `OUT` stand in the command.
-    fn start(command: &str, url: &str, out: &Path) -> Self {
-        let mut words = command.split_ascii_whitespace();
-        let program = words.next().expect("a program");
-        let socket = url.replace("http://", "ws://");
-        let fill =
-            |word: &str| word.replace("WSURL", &socket).replace("URL", url).replace("OUT", &out.to_string_lossy());
-        let mut command = Command::new(peers::need(program));
-        command.args(words.map(fill)).current_dir(workspace()).stdin(Stdio::null());
-        command.stdout(std::fs::File::create(out.with_extension("said")).expect("a file"));
-        Self(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
-    }
-
-    fn wait(mut self) {
-        for _ in 0..PATIENCE.to_std().as_millis() / 20 {
-            if let Some(status) = self.0.try_wait().expect("a child") {
-                return assert!(status.success(), "{status}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("a program does not end");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn first_player(bus: &mut Bus) {
-    loop {
-        let message = bus.next().await.expect("the pipeline runs");
-        if matches!(message.kind, MessageKind::Element { name: "players", .. }) {
-            return;
-        }
-    }
+/// Starts a player. `URL`, `WSURL` and `OUT` stand in its command.
+fn start(player: &str, url: &str, out: &Path) -> Background {
+    let mut words = player.split_ascii_whitespace();
+    let mut command = Command::new(peers::need(words.next().expect("a program")));
+    let socket = url.replace("http://", "ws://");
+    let fill = |word: &str| word.replace("WSURL", &socket).replace("URL", url).replace("OUT", &out.to_string_lossy());
+    command.args(words.map(fill)).current_dir(workspace());
+    Background::start_into(&mut command, std::fs::File::create(out.with_extension("said")).expect("a file"))
 }
 
 /// Plays a clip from us, which begins when the player has come.
 fn plays(player: &str, clip: &Path, out: &Path) {
-    let listen = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a port");
+    let port = live::free_port();
     let line = format!(
-        "appsrc name=in caps=video/x-flv ! httpflvsink listen={listen} path=/live/cam.flv backlog=1h backlog-size=1GiB"
+        "appsrc name=in caps=video/x-flv ! \
+         httpflvsink listen=127.0.0.1:{port} path=/live/cam.flv backlog=1h backlog-size=1GiB"
     );
-    let graph = millstream_graph::load_launch(&line, &elements::registry()).expect("a graph").graph;
     let runtime = Runtime::new().expect("a runtime");
-    let mut pipeline = runtime.start(&graph).expect("it starts");
+    let mut pipeline = live::start(&runtime, &line);
     let mut bus = pipeline.bus().expect("the first to ask");
-    let input: millstream_generic::AppSrcHandle = pipeline.handle("in").expect("the source");
-    while std::net::TcpStream::connect(listen).is_err() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let player = Program::start(player, &format!("http://{listen}/live/cam.flv"), out);
-    in_time(&runtime, first_player(&mut bus)).expect("the player comes");
-    let clip = std::fs::read(clip).expect("the clip");
-    in_time(&runtime, async {
-        for block in clip.chunks(64 << 10) {
-            let buffer = millstream_core::Buffer::new(bytes::Bytes::copy_from_slice(block));
-            input.push(buffer).await.expect("the pipeline runs");
-        }
-        input.eos().await.expect("the pipeline runs");
-        pipeline.wait().await
-    })
-    .expect("the pipeline ends with the clip")
-    .expect("and well");
-    player.wait();
-}
-
-fn in_time<T>(runtime: &Runtime, future: impl Future<Output = T>) -> Option<T> {
-    let clock = &runtime.env().clock;
-    runtime.block_on(async { sim::race(future, clock.sleep_until(clock.now() + PATIENCE)).await })
+    live::wait_for_port(port);
+    let mut program = start(player, &format!("http://127.0.0.1:{port}/live/cam.flv"), out);
+    live::in_time(&runtime, live::posted(&mut bus, "players")).expect("the player comes");
+    live::feed(&runtime, &mut pipeline, clip);
+    assert!(program.wait(), "{player}");
 }
 
 /// Compares the frames that a player got with those of the clip.

@@ -2,8 +2,9 @@
 //! pictures a second, a key frame every 2 s), those of the fixtures are libavformat's (tests/fixtures/README.md).
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use millstream_testkit::fixture;
 use millstream_tests::{Said, millstream, root, run_args};
@@ -79,7 +80,7 @@ fn pictures(dir: &Path, segments: &[String]) -> u64 {
 }
 
 /// What a program says on standard error until it has said so many lines with a word.
-fn said_until(running: &mut std::process::Child, word: &str, lines: usize) -> String {
+fn said_until(running: &mut Child, word: &str, lines: usize) -> String {
     let mut said = String::new();
     let mut reader = BufReader::new(running.stderr.take().expect("it is piped"));
     while said.lines().filter(|line| line.contains(word)).count() < lines {
@@ -299,13 +300,13 @@ fn rtmp_to_httpflv() {
     ship_published("rtmp-to-httpflv", &[("http", Path::new("127.0.0.1:0")), ("once", Path::new("true"))]);
 }
 
-fn free_address() -> std::net::SocketAddr {
+fn free_address() -> SocketAddr {
     let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     free.local_addr().expect("an address")
 }
 
 /// A shipped pipeline that listens, once it does.
-fn listening(name: &str, listen: std::net::SocketAddr, set: &[(&str, &str)]) -> std::process::Child {
+fn listening(name: &str, listen: SocketAddr, set: &[(&str, &str)]) -> Child {
     let mut args = vec!["run".to_owned(), "--quiet".into(), format!("pipelines/{name}.yaml")];
     args.extend(["--set".into(), format!("listen={listen}")]);
     args.extend(set.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]));
@@ -318,7 +319,7 @@ fn listening(name: &str, listen: std::net::SocketAddr, set: &[(&str, &str)]) -> 
 }
 
 /// Sends the fixture with the shipped pipeline, at its own pace or as fast as it is taken.
-fn publish_to(listen: std::net::SocketAddr, paced: &str) {
+fn publish_to(listen: SocketAddr, paced: &str) {
     let clip = fixture("h264b_aac48s_10s.flv");
     let url = format!("rtmp://{listen}/live/cam");
     ship("file-to-rtmp", &[("input", &clip), ("url", Path::new(&url)), ("paced", Path::new(paced))]);
@@ -346,27 +347,32 @@ fn file_to_rtmp_and_relay_fanout() {
     outs.iter().for_each(|out| assert_eq!(counts(out), FIXTURE));
 }
 
-#[test]
-fn rtmp_pull_relay() {
+/// What is published at one place can be played at the other, and both relays end with it.
+fn relayed(published_at: SocketAddr, played_at: SocketAddr, relays: [Child; 2]) {
     let dir = dir();
     let out = dir.path().join("out.flv");
-    let (origin, listen) = (free_address(), free_address());
-    let origin_relay = listening("rtmp-relay", origin, &[("once", "true")]);
-    let url = format!("rtmp://{origin}/live/cam");
-    let relay = listening("rtmp-pull-relay", listen, &[("url", &url), ("once", "true")]);
-    let line = format!("rtmpsrc location=rtmp://{listen}/live/cam ! filesink location={}", out.display());
+    let line = format!("rtmpsrc location=rtmp://{played_at}/live/cam ! filesink location={}", out.display());
     let player = millstream(&root()).args(["launch", "--quiet", &line]).spawn().expect("it starts");
     // Both players are there before the publisher, who waits for nobody.
     std::thread::sleep(std::time::Duration::from_secs(1));
-    publish_to(origin, "false");
-    for mut running in [origin_relay, relay, player] {
+    publish_to(published_at, "false");
+    for mut running in relays.into_iter().chain([player]) {
         assert!(running.wait().expect("a child").success());
     }
     assert_eq!(counts(&out), FIXTURE);
 }
 
+#[test]
+fn rtmp_pull_relay() {
+    let (origin, listen) = (free_address(), free_address());
+    let origin_relay = listening("rtmp-relay", origin, &[("once", "true")]);
+    let url = format!("rtmp://{origin}/live/cam");
+    let relay = listening("rtmp-pull-relay", listen, &[("url", &url), ("once", "true")]);
+    relayed(origin, listen, [origin_relay, relay]);
+}
+
 /// Publishes the fixture with ffmpeg, at its own pace.
-fn ffmpeg_publishes(url: &str) -> std::process::Child {
+fn ffmpeg_publishes(url: &str) -> Child {
     std::process::Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-re", "-i"])
         .arg(fixture("h264b_aac48s_10s.flv"))
@@ -376,7 +382,7 @@ fn ffmpeg_publishes(url: &str) -> std::process::Child {
 }
 
 /// Saves what a URL plays, until it ends or as long as is said.
-fn ffmpeg_plays(url: &str, out: &Path, how_long: &[&str]) -> std::process::Child {
+fn ffmpeg_plays(url: &str, out: &Path, how_long: &[&str]) -> Child {
     std::process::Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-i", url])
         .args(how_long)
@@ -437,7 +443,7 @@ fn live_server_takes_two_streams_at_once_and_serves_each_as_rtmp_http_flv_and_hl
 }
 
 /// Ends a server as Ctrl-C does.
-fn interrupt(mut running: std::process::Child) {
+fn interrupt(mut running: Child) {
     millstream_tests::signal(&running, "INT");
     assert_eq!(running.wait().expect("a child").code(), Some(130));
 }
@@ -474,22 +480,12 @@ fn failover() {
 
 #[test]
 fn httpflv_pull() {
-    let dir = dir();
-    let out = dir.path().join("out.flv");
     let (origin, http, listen) = (free_address(), free_address(), free_address());
     let at = http.to_string();
     let origin_relay = listening("rtmp-to-httpflv", origin, &[("http", &at), ("once", "true")]);
     let url = format!("http://{http}/live/cam.flv");
     let relay = listening("httpflv-pull", listen, &[("url", &url), ("once", "true")]);
-    let line = format!("rtmpsrc location=rtmp://{listen}/live/cam ! filesink location={}", out.display());
-    let player = millstream(&root()).args(["launch", "--quiet", &line]).spawn().expect("it starts");
-    // Both players are there before the publisher, who waits for nobody.
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    publish_to(origin, "false");
-    for mut running in [origin_relay, relay, player] {
-        assert!(running.wait().expect("a child").success());
-    }
-    assert_eq!(counts(&out), FIXTURE);
+    relayed(origin, listen, [origin_relay, relay]);
 }
 
 #[test]

@@ -8,105 +8,51 @@
 //! | GStreamer `rtmpsink` (librtmp) | yes | |
 //! | rtmpdump (librtmp) | | yes |
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use millstream_core::{MessageKind, TimeDelta};
+use millstream_core::MessageKind;
 use millstream_runtime::{Bus, Runtime};
 use millstream_testkit::fixture;
-use millstream_tests::{elements, peers, sim};
-
-/// How long a program may take for what it does in one or two seconds.
-const PATIENCE: TimeDelta = TimeDelta::from_secs(60);
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port()
-}
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Program {
-    fn start(command: &[String]) -> Self {
-        let (program, arguments) = command.split_first().expect("a command");
-        let mut command = Command::new(peers::need(program));
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
-    }
-
-    fn wait(mut self) {
-        for _ in 0..PATIENCE.to_std().as_millis() / 20 {
-            if self.0.try_wait().expect("a child").is_some() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("a program does not end");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use millstream_tests::live::{self, Background};
+use millstream_tests::peers;
 
 fn words(line: &str, places: &[(&str, &str)]) -> Vec<String> {
     let fill = |word: &str| places.iter().fold(word.to_owned(), |word, (name, value)| word.replace(name, value));
     line.split_ascii_whitespace().map(fill).collect()
 }
 
-async fn until(bus: &mut Bus, name: &str, value: Option<&str>) {
+async fn until_played(bus: &mut Bus) {
     loop {
         let message = bus.next().await.expect("the pipeline runs");
-        if let MessageKind::Element { name: found, fields } = &message.kind
-            && *found == name
-            && value.is_none_or(|value| fields.iter().any(|(_, field)| field == value))
+        if let MessageKind::Element { name: "players", fields } = &message.kind
+            && fields.iter().any(|(_, count)| count == "1")
         {
             return;
         }
     }
 }
 
-/// Relays one publication to one player, at an address with these settings. `PORT`, `CLIP` and `OUT` stand in the commands.
+/// Relays one publication to one player, at an address with these settings. `PORT`, `CLIP` and `OUT` stand in the commands. How programs
+/// end is their affair: what they wrote is looked at.
 fn relay(settings: &str, publisher: &str, player: &str, clip: &Path, out: &Path) {
-    let port = free_port().to_string();
+    let port = live::free_port();
     let line = format!(
         "rtmpserversrc listen=127.0.0.1:{port} {settings} stream=cam eos-on-unpublish=true grace=0s ! \
          rtmpserversink listen=127.0.0.1:{port} {settings} stream=cam backlog=1h backlog-size=1GiB"
     );
-    let graph = millstream_graph::load_launch(&line, &elements::registry()).expect("a graph").graph;
     let runtime = Runtime::new().expect("a runtime");
-    let mut pipeline = runtime.start(&graph).expect("it starts");
+    let mut pipeline = live::start(&runtime, &line);
     let mut bus = pipeline.bus().expect("the first to ask");
     let (clip, file) = (clip.to_string_lossy(), out.to_string_lossy());
-    let places = [("PORT", &*port), ("CLIP", &*clip), ("OUT", &*file)];
-    // The listener is there when the elements run: players that come first try again.
-    wait_for_port(&port);
-    let player = Program::start(&words(player, &places));
-    in_time(&runtime, until(&mut bus, "players", Some("1"))).expect("the player joins");
-    let publisher = Program::start(&words(publisher, &places));
-    in_time(&runtime, pipeline.wait()).expect("the pipeline ends with the publication").expect("and well");
+    let text = port.to_string();
+    let places = [("PORT", &*text), ("CLIP", &*clip), ("OUT", &*file)];
+    live::wait_for_port(port);
+    let mut player = Background::words(&words(player, &places));
+    live::in_time(&runtime, until_played(&mut bus)).expect("the player joins");
+    let mut publisher = Background::words(&words(publisher, &places));
+    live::in_time(&runtime, pipeline.wait()).expect("the pipeline ends with the publication").expect("and well");
     publisher.wait();
     player.wait();
-}
-
-fn in_time<T>(runtime: &Runtime, future: impl Future<Output = T>) -> Option<T> {
-    let clock = &runtime.env().clock;
-    runtime.block_on(async { sim::race(future, clock.sleep_until(clock.now() + PATIENCE)).await })
-}
-
-fn wait_for_port(port: &str) {
-    for _ in 0..500 {
-        if std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nothing listens at port {port}");
 }
 
 const PUBLISH_FFMPEG: &str = "ffmpeg -v error -i CLIP -c copy -f flv rtmp://127.0.0.1:PORT/live/cam?key=a=b";
@@ -170,12 +116,55 @@ fn ert_9_enhanced_codecs_pass_through() {
     }
 }
 
+/// What OBS calls a stream key, said by a foreign encoder and a foreign player: without it neither gets in.
+#[test]
+fn rtmp_m5_ffmpeg_publishes_and_plays_with_its_key_and_is_refused_with_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let keys = dir.path().join("keys.txt");
+    std::fs::write(&keys, "cam s3cret-of-cam\nother s3cret-of-other\n").expect("a file");
+    let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
+    let settings = format!("keys-file={}", keys.display());
+    let with = |line: &str, key: &str| {
+        let line = line.replace("cam?key=a=b", "cam");
+        line.replace("/live/cam", &format!("/live/cam?key={key}"))
+    };
+    for program in ["ffmpeg", "ffmpeg9"] {
+        let [publish, play] = [PUBLISH_FFMPEG, PLAY_FFMPEG].map(|line| line.replace("ffmpeg", program));
+        relay(&settings, &with(&publish, "s3cret-of-cam"), &with(&play, "s3cret-of-cam"), &clip, &played);
+        same(&clip, &played, ["h264", "aac"], program);
+    }
+    let port = live::free_port();
+    let runtime = Runtime::new().expect("a runtime");
+    let mut pipeline = live::start(
+        &runtime,
+        &format!(
+            "rtmpserversrc listen=127.0.0.1:{port} {settings} stream=cam ! rtmpserversink listen=127.0.0.1:{port} {settings} stream=cam"
+        ),
+    );
+    let mut bus = pipeline.bus().expect("the first to ask");
+    live::wait_for_port(port);
+    let (port, refused) = (port.to_string(), dir.path().join("refused.flv"));
+    let (clip, out) = (clip.to_string_lossy(), refused.to_string_lossy());
+    let places = [("PORT", &*port), ("CLIP", &*clip), ("OUT", &*out)];
+    for key in ["s3cret-of-other", "wrong"] {
+        for line in [PUBLISH_FFMPEG, PLAY_FFMPEG] {
+            let line = with(&line.replace("ffmpeg -v error", "ffmpeg -v quiet"), key);
+            assert!(!Background::words(&words(&line, &places)).wait(), "{line}");
+        }
+    }
+    pipeline.stop();
+    live::in_time(&runtime, pipeline.wait()).expect("it ends").expect("and well");
+    let told: Vec<_> = std::iter::from_fn(|| bus.try_next()).collect();
+    let came =
+        told.iter().any(|message| matches!(message.kind, MessageKind::Element { name: "published" | "players", .. }));
+    assert!(!came && !refused.exists(), "{told:?}");
+}
+
 /// Runs a launch line of ours to its end.
 fn launch(line: &str) {
-    let graph = millstream_graph::load_launch(line, &elements::registry()).expect("a graph").graph;
     let runtime = Runtime::new().expect("a runtime");
-    let mut pipeline = runtime.start(&graph).expect("it starts");
-    in_time(&runtime, pipeline.wait()).expect("it ends").expect("and well");
+    let mut pipeline = live::start(&runtime, line);
+    live::in_time(&runtime, pipeline.wait()).expect("it ends").expect("and well");
 }
 
 /// Our client tries again until ffmpeg listens.
@@ -184,10 +173,10 @@ fn rtmp_m15_we_publish_to_ffmpeg() {
     for program in ["ffmpeg", "ffmpeg9"] {
         let dir = tempfile::tempdir().expect("a folder");
         let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
-        let port = free_port().to_string();
+        let port = live::free_port().to_string();
         let server = "PROGRAM -v error -y -listen 1 -i rtmp://127.0.0.1:PORT/live/cam -c copy -f flv OUT";
         let out = played.to_string_lossy();
-        let server = Program::start(&words(server, &[("PROGRAM", program), ("PORT", &port), ("OUT", &out)]));
+        let mut server = Background::words(&words(server, &[("PROGRAM", program), ("PORT", &port), ("OUT", &out)]));
         launch(&format!(
             "filesrc location={} ! rtmpsink retries=10 location=rtmp://127.0.0.1:{port}/live/cam",
             clip.display()
@@ -202,10 +191,10 @@ fn rtmp_m15_we_play_from_ffmpeg() {
     for program in ["ffmpeg", "ffmpeg9"] {
         let dir = tempfile::tempdir().expect("a folder");
         let (clip, played) = (fixture("h264b_aac48s_10s.flv"), dir.path().join("played.flv"));
-        let port = free_port().to_string();
+        let port = live::free_port().to_string();
         let server = "PROGRAM -v error -i CLIP -c copy -f flv -listen 1 rtmp://127.0.0.1:PORT/live/cam";
         let input = clip.to_string_lossy();
-        let server = Program::start(&words(server, &[("PROGRAM", program), ("PORT", &port), ("CLIP", &input)]));
+        let mut server = Background::words(&words(server, &[("PROGRAM", program), ("PORT", &port), ("CLIP", &input)]));
         launch(&format!(
             "rtmpsrc retries=10 location=rtmp://127.0.0.1:{port}/live/cam ! filesink location={}",
             played.display()
@@ -257,7 +246,7 @@ fn rtmp_h7_we_publish_and_play_by_rtmps_through_openssl() {
     let behind_tls = |command: &str, ours: &str, clip: &Path, out: &Path| {
         let dir = tempfile::tempdir().expect("a folder");
         let [chain, key] = certify(dir.path());
-        let ports = [free_port().to_string(), free_port().to_string()];
+        let ports = [live::free_port().to_string(), live::free_port().to_string()];
         let (input, output) = (clip.to_string_lossy(), out.to_string_lossy());
         let places = [
             ("PROXY", &*proxy),
@@ -268,8 +257,8 @@ fn rtmp_h7_we_publish_and_play_by_rtmps_through_openssl() {
             ("CLIP", &*input),
             ("OUT", &*output),
         ];
-        let server = Program::start(&words(command, &places));
-        let proxy = Program::start(&words("python3 PROXY CERT KEY SECURE PORT", &places));
+        let mut server = Background::words(&words(command, &places));
+        let mut proxy = Background::words(&words("python3 PROXY CERT KEY SECURE PORT", &places));
         launch(&words(ours, &places).join(" "));
         proxy.wait();
         server.wait();

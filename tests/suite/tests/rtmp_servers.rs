@@ -13,7 +13,7 @@ use millstream_generic::AppSinkHandle;
 use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
 use millstream_testkit::media::workspace;
-use millstream_tests::conversation::{Kept, assert_said};
+use millstream_tests::conversation::{Kept, PUBLISH, assert_said};
 use millstream_tests::live::{self, Background};
 use millstream_tests::peers;
 
@@ -170,14 +170,6 @@ const CONNECT: [&str; 7] = [
     "server Window Acknowledgement Size",
     "server _result of connect",
     "client createStream",
-];
-const PUBLISH: [&str; 6] = [
-    "client createStream",
-    "server _result of createStream",
-    "client publish",
-    "server NetStream.Publish.Start",
-    "client @setDataFrame onMetaData",
-    "client media",
 ];
 const PLAY: [&str; 5] = [
     "client createStream",
