@@ -1,10 +1,13 @@
 //! How clients get to their connections.
 
 use std::io;
+use std::net::SocketAddr;
 
+use millstream_core::net::NetStream;
 use millstream_core::{Env, Time, TimeDelta};
 
 use crate::Scheme;
+use crate::leash::Leash;
 use crate::peer::{Failure, Peer, Turn};
 use crate::session::SessionError;
 use crate::session::client::{ClientEvent, ClientSettings};
@@ -22,6 +25,8 @@ pub(crate) struct Connector {
     pub(crate) timeout: TimeDelta,
     /// How long a server may take nothing.
     pub(crate) stall: TimeDelta,
+    /// How far servers may lead.
+    pub(crate) leash: Leash,
 }
 
 impl Connector {
@@ -61,8 +66,7 @@ impl Connector {
         let (env, url) = (&self.env, &settings.url);
         let late = |why| Failure::Io(io::Error::new(io::ErrorKind::TimedOut, why));
         let deadline = env.clock.now() + self.timeout;
-        let connecting = env.net.connect_host(&url.host, url.port);
-        let mut stream = within(env, deadline, connecting).await.ok_or_else(|| late("no answer"))??;
+        let mut stream = within(env, deadline, self.reach(&settings)).await.ok_or_else(|| late("no answer"))??;
         if url.scheme == Scheme::Rtmps {
             let securing = self.trust.connect(env, stream, &url.host);
             let secured = within(env, deadline, securing).await.ok_or_else(|| late("no answer in TLS"))?;
@@ -71,6 +75,25 @@ impl Connector {
         let stream = crate::trace::traced_client(stream, env, url);
         let settings = ClientSettings { handshake_timeout: self.timeout, ..settings };
         Peer::new(env, stream, settings, self.stall)
+    }
+
+    /// Connects to the first address of a host that answers, of those to which a server may lead.
+    async fn reach(&self, settings: &ClientSettings) -> Result<Box<dyn NetStream>, Failure> {
+        let url = &settings.url;
+        self.leash.check(url)?;
+        let addresses: Vec<SocketAddr> = self.env.net.resolve(&url.host, url.port).await?;
+        let addresses = self.leash.filter(url, addresses)?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{} has no address", url.host));
+        for address in addresses {
+            match self.env.net.connect(address).await {
+                Ok(stream) => {
+                    self.leash.reached(url, address.ip());
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last.into())
     }
 }
 

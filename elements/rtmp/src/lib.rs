@@ -30,6 +30,7 @@ pub mod chunk;
 pub mod command;
 mod connector;
 pub mod handshake;
+mod leash;
 mod liveness;
 pub mod message;
 mod moving;

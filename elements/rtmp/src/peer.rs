@@ -12,6 +12,7 @@ use millstream_core::{Env, Error, ErrorKind, TimeDelta};
 use millstream_flv::live::Taken;
 
 use crate::calls::Procedures;
+use crate::leash::Astray;
 use crate::liveness::Pulse;
 use crate::server::feed::{Content, Cursor, Entry};
 use crate::session::SessionError;
@@ -33,6 +34,8 @@ pub(crate) enum Failure {
     Stalled(TimeDelta),
     /// The server closed the connection.
     Closed,
+    /// The server leads to where it may not.
+    Astray(Astray),
     /// There is no TLS with the server, or not with these settings.
     Secure(Error),
 }
@@ -40,6 +43,12 @@ pub(crate) enum Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<Astray> for Failure {
+    fn from(astray: Astray) -> Self {
+        Self::Astray(astray)
     }
 }
 
@@ -57,6 +66,7 @@ impl Failure {
             Self::Session(error) => matches!(error, Authentication(_) | Handshake(_) | Redirect(_) | Redirects(_)),
             // Of the network, and not of what either end is.
             Self::Secure(error) => error.kind() != ErrorKind::Io,
+            Self::Astray(_) => true,
             Self::Io(_) | Self::Stalled(_) | Self::Closed => false,
         }
     }
@@ -80,6 +90,12 @@ impl Failure {
                 Error::new(ErrorKind::Peer, format!("{url}: nothing moved for {} s", limit.to_std().as_secs()))
             }
             Self::Closed => Error::new(ErrorKind::Peer, format!("{url}: the server closed the connection")),
+            Self::Astray(astray) => {
+                let error = Error::new(ErrorKind::Peer, format!("{url}: {astray}")).on_property("redirect");
+                error.hint(
+                    "write the URL that is meant as `location`, or `redirect: any` if the server may lead anywhere",
+                )
+            }
             Self::Secure(error) => error,
         }
     }

@@ -14,12 +14,14 @@ use millstream_core::{
 };
 use millstream_flv::live::{FeedLimits, count};
 use millstream_flv::wire::FlvReader;
+use millstream_server::redirect::Redirects;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::command::PublishType;
 use crate::connector::Connector;
+use crate::leash::Leash;
 use crate::liveness::Pulse;
 use crate::server::feed::{Entry, Feed};
 use crate::server::tags::content_of;
@@ -46,6 +48,9 @@ pub struct RtmpSinkSettings {
     /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
     #[serde(default = "crate::src::yes")]
     pub tls_verify: bool,
+    /// Where the server may lead, by a redirect or by asking to move; `public` when left out. Nothing but `any` leads away from TLS.
+    #[serde(default)]
+    pub redirect: Redirects,
     /// How long the server may take to be reached.
     #[serde(default = "default_timeout")]
     pub timeout: DurationSetting,
@@ -174,9 +179,16 @@ impl Sink for RtmpSink {
             let stall = nanos(settings.stall_timeout);
             let pulse = Arc::new(Pulse::new(cx.env.clock.now()));
             let env = cx.env.clone();
+            let leash = Leash::new(settings.redirect, &self.url);
             let delivery = Delivery {
                 home: ClientSettings::new(self.url, Purpose::Publish(PublishType::Live)),
-                connector: Connector { env: env.clone(), trust: self.trust, timeout: nanos(settings.timeout), stall },
+                connector: Connector {
+                    env: env.clone(),
+                    trust: self.trust,
+                    timeout: nanos(settings.timeout),
+                    stall,
+                    leash,
+                },
                 retries: settings.retries.unwrap_or(if self.live { u32::MAX } else { RETRIES_OF_A_JOB }),
                 live: self.live,
                 feed: feed.clone(),

@@ -10,6 +10,7 @@ use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{BuildCx, Element, Error, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
+use millstream_server::redirect::Redirects;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ use self::player::Player;
 use crate::RtmpUrl;
 use crate::command::PlayStart;
 use crate::connector::Connector;
+use crate::leash::Leash;
 use crate::session::client::{ClientSettings, Purpose};
 use crate::sink::{default_timeout, location, positive};
 use crate::tls::Trust;
@@ -42,6 +44,9 @@ pub struct RtmpSrcSettings {
     /// Where to end in a recording; of what is live, how long to play.
     #[serde(default)]
     pub stop: Option<DurationSetting>,
+    /// Where the server may lead, by a redirect or by asking to move; `public` when left out. Nothing but `any` leads away from TLS.
+    #[serde(default)]
+    pub redirect: Redirects,
     /// How long the server may take to be reached.
     #[serde(default = "default_timeout")]
     pub timeout: DurationSetting,
@@ -126,8 +131,9 @@ impl Source for RtmpSrc {
         let stall = nanos(self.settings.stall_timeout);
         let purpose = self.settings.purpose();
         let home = ClientSettings { silence_timeout: Some(stall), ..ClientSettings::new(self.url, purpose) };
+        let leash = Leash::new(self.settings.redirect, &home.url);
         let connector =
-            Connector { env: cx.env.clone(), trust: self.trust, timeout: nanos(self.settings.timeout), stall };
+            Connector { env: cx.env.clone(), trust: self.trust, timeout: nanos(self.settings.timeout), stall, leash };
         // The stream is a key, which only its server may see: its place is named without it.
         let meter = Meters::add(&cx.env, "rtmpsrc", &home.url.to_string());
         Box::pin(Player::new(self.settings, home, connector, meter, cx).run())

@@ -140,7 +140,7 @@ impl RtmpUrl {
     }
 
     /// Scheme, host and port.
-    fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let scheme = self.scheme.as_str();
         if self.port == self.scheme.default_port() {

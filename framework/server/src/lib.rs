@@ -5,6 +5,7 @@
 //! | [`listen`] | one listener for each address of a runtime, and a task for each connection |
 //! | [`access`] | who may publish and play: keys, and callbacks of other servers |
 //! | [`doors`] | connections of listeners, counted |
+//! | [`redirect`] | where servers may lead their clients |
 //! | [`backoff`] | how long to wait before another attempt to connect |
 //! | [`http`] | the HTTP server (RFC 9110, RFC 9112), on whose paths elements mount what they serve, and a client |
 //! | [`players`] | settings of elements that serve players, declared once |
@@ -18,5 +19,6 @@ pub mod doors;
 pub mod http;
 pub mod listen;
 pub mod players;
+pub mod redirect;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -75,6 +75,7 @@ pub struct Log {
 /// A server, as long as this lives.
 pub struct Server {
     log: Arc<Mutex<Log>>,
+    address: SocketAddr,
     _task: TaskHandle,
 }
 
@@ -85,6 +86,7 @@ impl Server {
     /// When the address is taken.
     pub fn start(env: &Env, address: impl Into<SocketAddr>, script: Script) -> Self {
         let mut listener = env.net.listen(address.into()).expect("a free address");
+        let address = listener.local();
         let log = Arc::<Mutex<Log>>::default();
         let (own, seen) = (env.clone(), log.clone());
         let task = env.tasks.spawn(Box::pin(async move {
@@ -93,7 +95,12 @@ impl Server {
                 own.tasks.spawn(Box::pin(connection.serve())).detach();
             }
         }));
-        Self { log, _task: task }
+        Self { log, address, _task: task }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What it saw.
