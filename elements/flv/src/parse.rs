@@ -109,8 +109,9 @@ impl FlvParse {
     fn push(&mut self, buffer: &Buffer) {
         if buffer.flags.contains(BufferFlags::DISCONT) && self.begun {
             match buffer.offset {
-                None | Some(0) => self.reader = FlvReader::new(),
-                Some(offset) => self.reader.resume(offset),
+                Some(0) => self.reader = FlvReader::new(),
+                // Where live tags go on behind a break there is a tag, or another header.
+                offset => self.reader.resume(offset.unwrap_or_default()),
             }
             self.unwrapper.reset();
             self.discont = true;

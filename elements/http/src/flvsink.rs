@@ -118,6 +118,7 @@ impl Sink for HttpFlvSink {
             let ended = EndedWhenDropped(feed.clone());
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
             let mut serving = Serving::new(cx, feed, hold, |tag| Some(Entry::new(tag))).metered(meter);
+            serving.restart_timestamps(players.restart_timestamps);
             serving.run().await?;
             drop(ended);
             // Who comes now would wait for nothing.

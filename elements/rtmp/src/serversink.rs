@@ -122,6 +122,7 @@ impl Sink for RtmpServerSink {
             let meter = Meters::add(&cx.env, "rtmpserversink", &name.to_string());
             let hold = Hold::new(nanos(players.audio_hold), nanos(players.batch_window));
             let mut serving = Serving::new(cx, feed, hold, |tag| content_of(tag).map(Entry::new)).metered(meter);
+            serving.restart_timestamps(players.restart_timestamps);
             serving.run().await?;
             let drain = nanos(settings.drain);
             if drain > TimeDelta::ZERO {

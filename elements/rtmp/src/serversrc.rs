@@ -168,7 +168,7 @@ pub fn factory() -> Factory {
         .details(
             "OBS, ffmpeg and other encoders publish to `rtmp://HOST:PORT/APP/STREAM`; a query behind the name is not part of it. The pad \
              gives FLV, a tag a buffer, as it came: nothing is taken apart.\n\n\
-             - A publisher that leaves and comes back, or another one, goes on on the same timeline.\n\
+             - A publisher that leaves and comes back, or another one, goes on on the same timeline, behind a buffer with `discont`.\n\
              - A publisher that sends nothing for 30 s is closed: no message, and less than 16 KiB of a long one. Connections that are closed are \
              counted by reason at `/metrics`.\n\
              - When the pipeline is behind, the publisher is not read.\n\
@@ -271,6 +271,10 @@ struct Receiver {
     cx: SourceCx,
     intake: IntakeLease,
     timeline: Timeline,
+    /// What comes next is the first of another publication.
+    returns: bool,
+    /// There was a publication.
+    begun: bool,
     meter: Arc<Meter>,
     /// Ends when the publisher has left for longer than `grace`.
     once: bool,
@@ -295,6 +299,8 @@ impl Receiver {
             cx,
             intake,
             timeline: Timeline::default(),
+            returns: false,
+            begun: false,
             meter,
             once: settings.eos_on_unpublish,
             is_instance: false,
@@ -336,6 +342,7 @@ impl Receiver {
                     self.tell("published");
                     self.meter.connected();
                     self.timeline.begin(self.cx.env.clock.now());
+                    self.returns = std::mem::replace(&mut self.begun, true);
                 }
                 Some(Ingest::Content(content)) => {
                     self.keep(&content);
@@ -399,7 +406,9 @@ impl Receiver {
     async fn send(&mut self, content: Content) -> Result<()> {
         let (content, time) = self.timeline.place(content, self.cx.env.clock.now());
         count(&self.meter, content.kind(), content.body(), time.millis() as u32);
-        self.cx.push(PadId::FIRST, Item::buffer(buffer_of(&content, time))).await
+        let mut buffer = buffer_of(&content, time);
+        buffer.flags.set(BufferFlags::DISCONT, std::mem::take(&mut self.returns));
+        self.cx.push(PadId::FIRST, Item::buffer(buffer)).await
     }
 }
 

@@ -17,6 +17,8 @@ pub struct PlayerSettings {
     pub audio_hold: DurationSetting,
     /// How much is gathered for one write.
     pub batch_window: DurationSetting,
+    /// Timestamps begin anew behind a break.
+    pub restart_timestamps: bool,
     /// Who may play.
     pub access: AccessSettings,
 }
@@ -46,6 +48,10 @@ macro_rules! player_settings {
             /// and as much delay. 0 gives it as it comes; what comes while a player is being written to rides along in any case.
             #[serde(default)]
             pub batch_window: millstream_core::settings::units::DurationSetting,
+            /// Begins timestamps at 0 again when the publisher has come back, as servers do that know nothing of the one before. Without it the
+            /// players go on, on one timeline.
+            #[serde(default)]
+            pub restart_timestamps: bool,
             /// Keys of who may play, in the query: `?key=SECRET`. A list of keys for every stream, or a mapping from streams to a key or a
             /// list of keys. Without this and `keys-file` none is needed.
             #[serde(default)]
@@ -77,6 +83,7 @@ macro_rules! player_settings {
                     backlog: self.backlog,
                     audio_hold: self.audio_hold,
                     batch_window: self.batch_window,
+                    restart_timestamps: self.restart_timestamps,
                     access: $crate::access::AccessSettings {
                         keys: self.keys.clone(),
                         keys_file: self.keys_file.clone(),

@@ -328,7 +328,8 @@ impl<E: FeedEntry> Ring<E> {
         let (next, newest) =
             (self.entries.get((at - self.first) as usize)?.timestamp(), self.entries.back()?.timestamp());
         let is_behind = is_before(next, newest.wrapping_sub(quarter.saturating_mul(BEHIND_QUARTERS)));
-        (self.limits.thins && is_behind).then(|| newest.wrapping_sub(quarter))
+        // Where timestamps have begun anew, what is left of those before says nothing.
+        (self.limits.thins && is_behind && is_before(next, newest)).then(|| newest.wrapping_sub(quarter))
     }
 
     fn wake(&mut self) -> Vec<Waker> {

@@ -8,6 +8,7 @@ mod disposable;
 mod feed;
 mod hold;
 mod metering;
+mod restart;
 mod serve;
 mod timeline;
 

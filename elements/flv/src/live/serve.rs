@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_core::meter::Meter;
 use millstream_core::{Buffer, Env, Error, Item, MessageKind, Result, SinkCx, TimeDelta};
 
+use super::restart::Restart;
 use super::{Feed, FeedEntry, Hold, count};
 use crate::wire::{FlvReader, Tag, TagKind};
 
@@ -29,6 +30,7 @@ pub struct Serving<E, F> {
     /// How many players were told of.
     players: usize,
     meter: Option<Arc<Meter>>,
+    restart: Restart,
 }
 
 enum Event {
@@ -43,13 +45,18 @@ enum Event {
 impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     /// Feeds what comes on the pad; `entry` makes what players get of a tag.
     pub fn new(cx: SinkCx, feed: Arc<Feed<E>>, hold: Hold, entry: F) -> Self {
-        Self { cx, feed, hold, reader: FlvReader::new(), entry, players: 0, meter: None }
+        Self { cx, feed, hold, reader: FlvReader::new(), entry, players: 0, meter: None, restart: Restart::default() }
     }
 
     /// Counts what comes and who is there, too.
     #[must_use]
     pub fn metered(self, meter: Arc<Meter>) -> Self {
         Self { meter: Some(meter), ..self }
+    }
+
+    /// Whether players' timestamps begin at 0 again behind a break (`discont`).
+    pub fn restart_timestamps(&mut self, restarts: bool) {
+        self.restart.wanted = restarts;
     }
 
     /// The outside.
@@ -147,12 +154,13 @@ impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     }
 
     fn buffer(&mut self, buffer: &Buffer) -> Result<()> {
+        self.restart.buffer(buffer);
         buffer.payload.slices().iter().for_each(|slice| self.reader.push(slice.clone()));
         while let Some(tag) = self.reader.next().map_err(|error| Error::malformed(error.to_string()))? {
             if let Some(meter) = &self.meter {
                 count(meter, tag.kind, &tag.body, tag.timestamp);
             }
-            if let Some(entry) = (self.entry)(tag) {
+            if let Some(entry) = (self.entry)(self.restart.place(tag)) {
                 let is_audio = entry.kind() == TagKind::Audio;
                 let quiet = self.hold.holds(is_audio, self.feed.has_video(), self.cx.env.clock.now());
                 self.feed.push(entry, quiet);
