@@ -21,7 +21,7 @@ mod switching;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use millstream_core::net::NetStream;
@@ -53,6 +53,10 @@ const PLAYER_BLOCK: usize = 128;
 
 /// How long a client may take no byte before it is given up: a minute of a stalled network is not yet its end.
 const STALLED: TimeDelta = TimeDelta::from_secs(60);
+
+/// Turns of sending and taking before the connection is looked at as a whole, so that a stream as fast as the network does not keep it
+/// from hearing what its player says.
+const TURNS_OUT: usize = 16;
 
 /// How long a publisher may send nothing: more than any pause of an encoder. Then its stream is free for another.
 const SILENT: TimeDelta = TimeDelta::from_secs(30);
@@ -260,12 +264,8 @@ impl Connection {
         if let Poll::Ready((request, seconds)) = self.poll_length(cx) {
             return Poll::Ready(Ok(Turn::Measured(request, seconds)));
         }
-        if !self.socket.is_idle() {
-            if let Poll::Ready(sent) = self.socket.poll_send(cx) {
-                return Poll::Ready(sent.map(|()| Turn::Sent).map_err(End::Io));
-            }
-        } else if let Poll::Ready(turn) = self.poll_players(cx) {
-            return Poll::Ready(Ok(turn));
+        if let Poll::Ready(turn) = self.poll_out(cx) {
+            return Poll::Ready(turn);
         }
         if self.hears()
             && let Poll::Ready(received) = self.socket.poll_receive(cx, self.block())
@@ -279,6 +279,33 @@ impl Connection {
             return Poll::Ready(Ok(Turn::Noted(stream, note)));
         }
         self.socket.poll_timer(cx, self.deadline()).map(|()| Ok(Turn::Timer))
+    }
+
+    /// Sends, and passes on what players take of live streams, until there is something else to do. With a thousand players this is what
+    /// the server does.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, End>> {
+        for _ in 0..TURNS_OUT {
+            if !self.socket.is_idle() {
+                if let Err(error) = ready!(self.socket.poll_send(cx)) {
+                    return Poll::Ready(Err(End::Io(error)));
+                }
+                if !self.socket.is_idle() {
+                    continue;
+                }
+                // What the session has to say may not wait behind a stream.
+                if self.leaving || self.session.is_closing() || self.session.has_output() {
+                    break;
+                }
+            }
+            match ready!(self.poll_players(cx)) {
+                Turn::Plays(at, Progress::Taken(true)) => self.pass_on(at, true),
+                turn => return Poll::Ready(Ok(turn)),
+            }
+            if self.session.has_output() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(Turn::Sent))
     }
 
     /// Who of several players is asked first changes, so that none keeps the others from playing.

@@ -36,8 +36,6 @@ const ITEM_GAP_MS: u32 = 20;
 
 /// What a client keeps ahead that does not say: what ffmpeg says by default.
 const DEFAULT_AHEAD: TimeDelta = TimeDelta::from_secs(3);
-/// Messages for which room is kept from one turn to the next. A group of pictures for one who joins needs more, once.
-const KEPT_ROOM: usize = 8;
 
 /// What a message stream needs to play.
 pub(super) struct Player {
@@ -467,7 +465,7 @@ impl Connection {
         let id = *id;
         let (queue, session) = (self.socket.queue(), &mut self.session);
         let mut is_complete = false;
-        for entry in self.taken.drain(..) {
+        for entry in std::mem::take(&mut self.taken) {
             is_complete |= player.is_beyond(&entry);
             if is_complete || !player.wants(&entry.content) {
                 continue;
@@ -485,9 +483,6 @@ impl Connection {
                 Content::Media(media) => session.send_media(id, &media),
                 Content::Data(timestamp, body) => session.send_data(id, timestamp, &body),
             }
-        }
-        if self.taken.capacity() > KEPT_ROOM {
-            self.taken = Vec::new();
         }
         // Who does not understand is told of the end instead.
         let to = if let Source::Live(cursor) = &mut player.source { cursor.moves() } else { None };
