@@ -27,6 +27,7 @@
 mod auth;
 pub mod calls;
 pub mod chunk;
+mod codecs;
 pub mod command;
 mod connector;
 pub mod handshake;

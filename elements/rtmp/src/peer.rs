@@ -12,6 +12,7 @@ use millstream_core::{Env, Error, ErrorKind, TimeDelta};
 use millstream_flv::live::Taken;
 
 use crate::calls::Procedures;
+use crate::codecs::{Unlisted, unlisted};
 use crate::leash::Astray;
 use crate::liveness::Pulse;
 use crate::server::feed::{Content, Cursor, Entry};
@@ -34,6 +35,8 @@ pub(crate) enum Failure {
     Stalled(TimeDelta),
     /// The server closed the connection.
     Closed,
+    /// The server listed other codecs than one of the stream.
+    Codec(Unlisted, String),
     /// The server leads to where it may not.
     Astray(Astray),
     /// There is no TLS with the server, or not with these settings.
@@ -66,9 +69,14 @@ impl Failure {
             Self::Session(error) => matches!(error, Authentication(_) | Handshake(_) | Redirect(_) | Redirects(_)),
             // Of the network, and not of what either end is.
             Self::Secure(error) => error.kind() != ErrorKind::Io,
-            Self::Astray(_) => true,
+            Self::Astray(_) | Self::Codec(..) => true,
             Self::Io(_) | Self::Stalled(_) | Self::Closed => false,
         }
+    }
+
+    /// Whether it is about the stream that is sent: it will be the same however well the connection was made.
+    pub(crate) fn is_of_stream(&self) -> bool {
+        matches!(self, Self::Codec(..))
     }
 
     /// As an error of the element. The URL is shown without stream, user and query.
@@ -90,6 +98,11 @@ impl Failure {
                 Error::new(ErrorKind::Peer, format!("{url}: nothing moved for {} s", limit.to_std().as_secs()))
             }
             Self::Closed => Error::new(ErrorKind::Peer, format!("{url}: the server closed the connection")),
+            Self::Codec(codec, instead) => {
+                let text = format!("{url}: the server does not take {codec}: it says that it takes {instead}");
+                Error::new(ErrorKind::Peer, text)
+                    .hint("encode the stream with one of these, or send it to another server")
+            }
             Self::Astray(astray) => {
                 let error = Error::new(ErrorKind::Peer, format!("{url}: {astray}")).on_property("redirect");
                 error.hint(
@@ -217,7 +230,7 @@ impl Peer {
                 Step::Received(received) => self.session.receive(received, self.socket.now())?,
                 Step::Sent => {}
                 Step::Taken(Taken::Some) => {
-                    self.publish();
+                    self.publish()?;
                     return Ok(Turn::Taken);
                 }
                 Step::Taken(Taken::AtKey) => return Ok(Turn::AtKey),
@@ -281,8 +294,14 @@ impl Peer {
     }
 
     /// Queues what was taken from the feed.
-    fn publish(&mut self) {
-        let Some(stream) = self.publishing else { return };
+    fn publish(&mut self) -> Result<(), Failure> {
+        let Some(stream) = self.publishing else { return Ok(()) };
+        let said = self.session.enhanced();
+        if said.is_selective()
+            && let Some(codec) = self.taken.iter().find_map(|entry| unlisted(said, &entry.content))
+        {
+            return Err(Failure::Codec(codec, codec.instead(said)));
+        }
         for entry in self.taken.drain(..) {
             match &entry.content {
                 Content::Media(media) => self.session.send_media(stream, media),
@@ -293,5 +312,6 @@ impl Peer {
             }
         }
         self.socket.send(self.session.output());
+        Ok(())
     }
 }

@@ -78,6 +78,8 @@ pub fn factory() -> Factory {
              - Each message is cut into chunks once, for all players.\n\
              - A player that falls behind loses the oldest messages, goes on at a key frame, and holds nobody up; what it missed is counted.\n\
              - A player that takes nothing for 60 s is closed. Connections that are closed are counted by reason at `/metrics`.\n\
+             - A player that lists the codecs that it takes (Enhanced RTMP), without one of the stream, is told so with NetStream.Play.Failed; one \
+             that lists nothing is sent everything.\n\
              - Callbacks get what nginx-rtmp posts to `on_play` and `on_play_done`, or with `callback-format=json` what SRS posts to `on_play` \
              and `on_stop`.\n\
              - With `vod`, players seek and pause in recordings, and are sent them at the speed of time, as far ahead as they keep.\n\n\

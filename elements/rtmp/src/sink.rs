@@ -93,7 +93,9 @@ pub fn factory() -> Factory {
              key frame, and counted.\n\
              - Fed by files, it waits for the server, and for the next connection.\n\n\
              - A server that asks to move (Enhanced RTMP) gets what comes before the next key frame, and the one that it names gets the rest: \
-             nothing is lost or sent twice. Where that one refuses, the stream stays.\n\n\
+             nothing is lost or sent twice. Where that one refuses, the stream stays.\n\
+             - A server that lists the codecs that it takes (Enhanced RTMP), without one of the stream, is an error; one that lists nothing is sent \
+             everything.\n\n\
              Alive is what takes bytes: `stalled` and `recovered` are told of the element. It posts `connected`, `disconnected` and `moved`.",
         )
         .example("filesrc location=in.flv ! clocksync ! rtmpsink location=rtmp://127.0.0.1/live/cam")

@@ -10,7 +10,7 @@ use millstream_core::env::TaskHandle;
 use millstream_core::net::NetStream;
 use millstream_core::{Env, Time, TimeDelta};
 use millstream_flv::wire::{FlvReader, TagKind};
-use millstream_rtmp::command::{Connect, code};
+use millstream_rtmp::command::{Connect, Enhanced, code};
 use millstream_rtmp::session::server::{PlayEnd, ServerEvent, ServerSession, ServerSettings};
 use millstream_rtmp::session::{Media, MediaKind};
 
@@ -29,6 +29,8 @@ pub enum Answer {
 pub struct Script {
     /// Answers `connect`.
     pub connect: Arc<dyn Fn(&Connect) -> Answer + Send + Sync>,
+    /// What it says of Enhanced RTMP, if it is not that it takes everything.
+    pub enhanced: Option<Enhanced>,
     /// Refuses to take streams, or to play.
     pub refuses: bool,
     /// Asks to move to this `tcUrl` when media with this time has come or was played, once a connection.
@@ -47,6 +49,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             connect: Arc::new(|_| Answer::Accept),
+            enhanced: None,
             refuses: false,
             move_at: None,
             close_at: None,
@@ -127,7 +130,9 @@ struct Connection {
 
 impl Connection {
     fn new(stream: Box<dyn NetStream>, env: Env, script: Script, log: Arc<Mutex<Log>>) -> Self {
-        let session = ServerSession::new(ServerSettings::default(), 1, env.clock.now());
+        let mut settings = ServerSettings::default();
+        settings.enhanced = script.enhanced.clone().unwrap_or(settings.enhanced);
+        let session = ServerSession::new(settings, 1, env.clock.now());
         Self { stream, session, env, script, log, plays: None, asked: false, closes: false }
     }
 

@@ -230,6 +230,11 @@ impl<E: FeedEntry> Feed<E> {
         self.lock().has_audio
     }
 
+    /// Headers that are in force: those with which a player begins.
+    pub fn heads(&self) -> Vec<Arc<E>> {
+        self.lock().heads.clone()
+    }
+
     /// Tags that players missed since the last call.
     pub fn take_missed(&self) -> Missed {
         std::mem::take(&mut self.lock().missed)

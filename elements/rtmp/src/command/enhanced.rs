@@ -2,7 +2,9 @@
 
 use millstream_amf::{Properties, Value};
 
-use millstream_flv::wire::FourCc;
+use millstream_flv::wire::{AudioCodec, FourCc, VideoCodec};
+
+use crate::session::MediaKind;
 
 /// Bits of `capsEx`.
 pub mod caps_ex {
@@ -29,6 +31,11 @@ impl FourCcFlags {
     pub const ENCODE: Self = Self(0x02);
     /// Can hand it on.
     pub const FORWARD: Self = Self(0x04);
+
+    /// Whether what is sent to the peer is of use to it: it can decode or forward it.
+    pub fn takes(self) -> bool {
+        self.0 & (Self::DECODE.0 | Self::FORWARD.0) != 0
+    }
 
     /// Whether any bit is set.
     pub fn any(self) -> bool {
@@ -82,6 +89,33 @@ impl Enhanced {
         self.flags(&self.video, codec)
     }
 
+    /// Whether the peer listed codecs of this kind, and cannot do anything with this one that it is sent: neither decode it nor forward it.
+    /// `fourCcList` speaks of the kind of which it names a codec; older programs list video only.
+    pub fn lacks(&self, kind: MediaKind, codec: FourCc) -> bool {
+        let (map, flags) = match kind {
+            MediaKind::Audio => (&self.audio, self.audio_flags(codec)),
+            MediaKind::Video => (&self.video, self.video_flags(codec)),
+        };
+        let is_listed = |name: &String| name == ANY || is_of(kind, name);
+        let says = !map.is_empty() || self.four_cc_list.iter().any(is_listed);
+        says && !flags.takes()
+    }
+
+    /// Whether there may be a codec that it lacks.
+    pub fn is_selective(&self) -> bool {
+        let entries = || self.audio.iter().chain(&self.video);
+        let names = self.four_cc_list.iter().chain(entries().map(|(name, _)| name));
+        names.into_iter().any(|name| name != ANY) || entries().any(|(_, flags)| !flags.takes())
+    }
+
+    /// Names that were listed of a kind.
+    pub fn listed(&self, kind: MediaKind) -> impl Iterator<Item = &str> {
+        let map = if kind == MediaKind::Audio { &self.audio } else { &self.video };
+        let of_list = self.four_cc_list.iter().filter(move |name| is_of(kind, name));
+        let of_map = map.iter().map(|(name, _)| name).filter(|name| !self.four_cc_list.contains(name));
+        of_list.chain(of_map).map(String::as_str)
+    }
+
     /// `*` overrides what is said of single codecs. A name in `fourCcList` alone can be decoded.
     fn flags(&self, map: &[(String, FourCcFlags)], codec: FourCc) -> FourCcFlags {
         let named = |name: &str| name.as_bytes() == codec.0;
@@ -124,6 +158,15 @@ impl Enhanced {
     }
 }
 
+/// Whether it is the name of a codec of this kind.
+fn is_of(kind: MediaKind, name: &str) -> bool {
+    let Ok(four_cc) = name.as_bytes().try_into().map(FourCc) else { return false };
+    match kind {
+        MediaKind::Audio => AudioCodec::from_fourcc(four_cc).is_some(),
+        MediaKind::Video => VideoCodec::from_fourcc(four_cc).is_some(),
+    }
+}
+
 /// Names by position, or as some write them, as the values of an object.
 fn list(value: &Value) -> Vec<String> {
     let named = value.properties().into_iter().flatten().map(|(_, value)| value);
@@ -159,6 +202,33 @@ mod tests {
         assert!(enhanced.has(caps_ex::RECONNECT | caps_ex::MULTITRACK) && !enhanced.has(caps_ex::MOD_EX));
         let mut written = enhanced.to_properties();
         assert_eq!(Enhanced::take(&mut written), enhanced);
+    }
+
+    #[test]
+    fn ert_13_what_a_peer_lacks_is_what_it_listed_others_of() {
+        let list = |names: &[&str]| Enhanced {
+            four_cc_list: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Enhanced::default()
+        };
+        let lacks = |said: &Enhanced| {
+            (said.lacks(MediaKind::Video, FourCc(*b"hvc1")), said.lacks(MediaKind::Audio, FourCc(*b"Opus")))
+        };
+        assert_eq!(lacks(&Enhanced::default()), (false, false), "saying nothing is fine");
+        assert_eq!(lacks(&list(&["*"])), (false, false));
+        // The list of Enhanced RTMP v1 is of video.
+        assert_eq!(lacks(&list(&["av01", "vp09"])), (true, false));
+        assert_eq!(lacks(&list(&["av01", "hvc1", "fLaC"])), (false, true));
+        let video = |flags: u32| Enhanced { video: vec![("hvc1".into(), FourCcFlags(flags))], ..list(&["av01"]) };
+        assert_eq!(
+            [1, 2, 4, 7].map(|flags| lacks(&video(flags)).0),
+            [false, true, false, false],
+            "to encode is not to take"
+        );
+        assert!(!Enhanced::forwarder().is_selective() && !Enhanced::default().is_selective());
+        assert!(!Enhanced { caps_ex: 3, ..Enhanced::default() }.lacks(MediaKind::Video, FourCc(*b"hvc1")));
+        assert!(list(&["av01"]).is_selective() && video(1).is_selective());
+        assert!(Enhanced { video: video(1).video, ..list(&["*"]) }.is_selective());
+        assert_eq!(video(1).listed(MediaKind::Video).collect::<Vec<_>>(), ["av01", "hvc1"]);
     }
 
     #[test]

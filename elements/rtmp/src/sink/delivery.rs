@@ -58,7 +58,11 @@ impl Delivery {
             };
             // A live stream that has ended meanwhile has nothing that is worth a further attempt.
             let over = self.live && self.feed.is_ended();
-            if (failure.is_final() && !was_there) || over || backoff.attempts() >= self.retries {
+            if failure.is_of_stream()
+                || (failure.is_final() && !was_there)
+                || over
+                || backoff.attempts() >= self.retries
+            {
                 return Err(failure.into_error(&place.url));
             }
             let wait = backoff.next(&self.connector.env);

@@ -90,6 +90,8 @@ pub(super) struct Connection {
     had: (u64, u64),
     /// What it came for is over: it is told, and that is all.
     leaving: bool,
+    /// It listed the codecs that it takes.
+    is_selective: bool,
 }
 
 /// What a message stream does.
@@ -176,6 +178,7 @@ impl Connection {
             heard: now,
             had: (0, 0),
             leaving: false,
+            is_selective: false,
         }
     }
 
@@ -357,6 +360,7 @@ impl Connection {
             ServerEvent::Connect(connect) => {
                 self.app = (connect.app_name().to_owned(), connect.app_query().into());
                 self.guest.connects(&connect);
+                self.is_selective = connect.enhanced.is_selective();
                 self.session.accept_connect();
             }
             ServerEvent::Publish { stream, publish } => self.ask_to_publish(stream, publish).await,

@@ -15,6 +15,7 @@ use super::recorded::{Event, Recorded};
 use super::switching::{Switch, Turned};
 use super::{Connection, Role, Stream};
 use crate::Secret;
+use crate::codecs::{Unlisted, unlisted};
 use crate::command::{Play, PlayStart, Status, code};
 use crate::recording::{Answer, Span, file_name};
 use crate::server::Site;
@@ -343,6 +344,11 @@ impl Connection {
     }
 
     fn start(&mut self, at: usize, name: &StreamName, found: Found, admitted: Option<Admitted>) {
+        if let Found::Live(feed) = &found
+            && let Some(codec) = self.unlisted(at, feed.heads().iter().map(|entry| &entry.content))
+        {
+            return self.lacks(at, codec);
+        }
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
         tracing::info!(peer = %self.socket.peer(), stream = %name, "plays");
         self.socket.shrink();
@@ -378,7 +384,31 @@ impl Connection {
         }
     }
 
+    /// What the client said that it takes leaves out a codec of this.
+    fn unlisted<'a>(&self, at: usize, contents: impl Iterator<Item = &'a Content>) -> Option<Unlisted> {
+        let Some(Stream { role: Role::Plays(player), .. }) = self.streams.get(at) else { return None };
+        let said = self.is_selective.then(|| self.session.enhanced())?;
+        contents.filter(|content| player.wants(content)).find_map(|content| unlisted(said, content))
+    }
+
+    /// Half a stream is not what was asked for, and nobody would know why: it is told.
+    fn lacks(&mut self, at: usize, codec: Unlisted) {
+        let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
+        let (id, said) = (*id, self.session.enhanced());
+        player.source = Source::None;
+        let instead = codec.instead(said);
+        tracing::info!(peer = %self.socket.peer(), %codec, %instead, "refused: the player does not list a codec of the stream");
+        self.site.gate.closed("codec not listed");
+        self.not_played(id, code::PLAY_FAILED, &format!("The stream has {codec}, which the client does not list."));
+        self.leave_if_idle();
+    }
+
     fn recorded(&mut self, at: usize, event: Event) {
+        if let Event::Send(contents) = &event
+            && let Some(codec) = self.unlisted(at, contents.iter())
+        {
+            return self.lacks(at, codec);
+        }
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
         let id = *id;
         match event {
@@ -461,6 +491,12 @@ impl Connection {
 
     /// Queues what was taken from a stream, or its end.
     pub(super) fn pass_on(&mut self, at: usize, more: bool) {
+        if self.is_selective
+            && let Some(codec) = self.unlisted(at, self.taken.iter().map(|entry| &entry.content))
+        {
+            self.taken.clear();
+            return self.lacks(at, codec);
+        }
         let Some(Stream { id, role: Role::Plays(player) }) = self.streams.get_mut(at) else { return };
         let id = *id;
         let (queue, session) = (self.socket.queue(), &mut self.session);
