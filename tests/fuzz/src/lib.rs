@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod flv;
+pub mod recording;
 pub mod rtmp;
 pub mod text;
 pub mod ts;
@@ -41,7 +42,9 @@ pub const BODIES: &[Body] = &[
     ("rtmp_command", rtmp::command),
     ("rtmp_handshake", rtmp::handshake),
     ("rtmp_messages", rtmp::messages),
+    ("rtmp_playback", recording::playback),
     ("rtmp_server", rtmp::server),
+    ("rtmp_tape", recording::tape),
     ("rtmp_trace", rtmp::trace),
     ("ts_demux", ts::demux),
     ("ts_pes", ts::pes),

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use millstream_core::Env;
 use millstream_core::net::NetStream;
+use millstream_flv::wire::{FlvReader, Tag, TagKind};
 use millstream_rtmp::RtmpUrl;
-use millstream_rtmp::session::SessionError;
 use millstream_rtmp::session::client::{ClientEvent, ClientSession, ClientSettings, Purpose};
+use millstream_rtmp::session::{Media, MediaKind, SessionError};
 
 /// The server's machine.
 pub const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 1935);
@@ -64,5 +65,41 @@ impl Client {
         for bytes in self.session.output() {
             self.stream.write_all(&bytes).await.expect("it is not broken");
         }
+    }
+
+    /// Publishes an FLV file to its end, as fast as it is taken, and leaves. The purpose is to publish.
+    ///
+    /// # Panics
+    /// When the server refuses it, or it is no FLV.
+    pub async fn publish(mut self, file: Bytes) {
+        let stream = loop {
+            match self.next().await.expect("no refusal") {
+                Some(ClientEvent::Publishing { stream }) => break stream,
+                Some(_) => {}
+                None => panic!("closed without a word"),
+            }
+        };
+        let mut reader = FlvReader::new();
+        reader.push(file);
+        reader.finish();
+        while let Some(tag) = reader.next().expect("FLV") {
+            send_tag(&mut self.session, stream, &tag);
+            self.send().await;
+        }
+        self.session.close();
+        self.send().await;
+        self.stream.shutdown().await.expect("it is not broken");
+        // The server closes when it has taken everything.
+        while self.stream.read(&mut BytesMut::with_capacity(1 << 16)).await.is_ok_and(|read| read > 0) {}
+    }
+}
+
+/// Publishes a tag of a file.
+pub fn send_tag(session: &mut ClientSession, stream: u32, tag: &Tag) {
+    let media = |kind| Media { kind, timestamp: tag.timestamp, payload: tag.body.clone() };
+    match tag.kind {
+        TagKind::Audio => session.send_media(stream, &media(MediaKind::Audio)),
+        TagKind::Video => session.send_media(stream, &media(MediaKind::Video)),
+        TagKind::Script | TagKind::ScriptAmf3 => session.send_metadata(stream, tag.timestamp, &tag.body),
     }
 }

@@ -6,7 +6,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use bytes::Bytes;
+use millstream_rtmp::RtmpUrl;
+use millstream_rtmp::command::PublishType;
+use millstream_rtmp::session::client::{ClientSettings, Purpose};
+use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
+use millstream_tests::rtmp::Client;
 use millstream_tests::{Said, millstream, root, run_args};
 
 fn dir() -> tempfile::TempDir {
@@ -446,6 +452,54 @@ fn live_server_takes_two_streams_at_once_and_serves_each_as_rtmp_http_flv_and_hl
 fn interrupt(mut running: Child) {
     millstream_tests::signal(&running, "INT");
     assert_eq!(running.wait().expect("a child").code(), Some(130));
+}
+
+/// Saves what `rtmpsrc` plays from a URL with these settings.
+fn rtmpsrc_plays(url: &str, settings: &str, out: &Path) {
+    let line = format!("rtmpsrc location={url} {settings} ! filesink location={}", out.display());
+    let said = run_args(&root(), &["launch", "--quiet", &line]);
+    assert_eq!((said.code, said.errors()), (0, 0), "{line}: {}", said.err);
+}
+
+/// Seeking and pausing are in `rtmp_vod.rs`.
+#[test]
+fn vod() {
+    let (dir, listen) = (dir(), free_address());
+    std::fs::create_dir(dir.path().join("live")).expect("a folder");
+    std::fs::copy(fixture("h264b_aac48s_10s.flv"), dir.path().join("live/talk.flv")).expect("a copy");
+    let server = listening("vod", listen, &[("directory", &dir.path().to_string_lossy())]);
+    let (url, [whole, part]) =
+        (format!("rtmp://{listen}/live/talk"), ["whole.flv", "part.flv"].map(|name| dir.path().join(name)));
+    let mut player = ffmpeg_plays(&url, &whole, &[]);
+    rtmpsrc_plays(&url, "start=5s", &part);
+    assert!(player.wait().expect("a child").success());
+    assert_eq!(counts(&whole), FIXTURE);
+    let (pictures, _, keys) = counts(&part);
+    assert_eq!((pictures, keys), (150, 5), "a key frame on each second");
+    interrupt(server);
+}
+
+/// No foreign encoder publishes as `record`.
+#[test]
+fn record() {
+    let (dir, listen) = (dir(), free_address());
+    let server = listening("record", listen, &[("directory", &dir.path().to_string_lossy())]);
+    let url = format!("rtmp://{listen}/live/cam");
+    let runtime = Runtime::new().expect("a runtime");
+    let clip: Bytes = std::fs::read(fixture("h264b_aac48s_10s.flv")).expect("the fixture").into();
+    for (kind, times) in [(PublishType::Record, 1), (PublishType::Append, 2), (PublishType::Record, 1)] {
+        let settings = ClientSettings::new(RtmpUrl::parse(&url).expect("a URL"), Purpose::Publish(kind));
+        let address = ([127, 0, 0, 1], listen.port());
+        runtime.block_on(async {
+            Client::connect_to(runtime.env(), address, settings).await.publish(clip.clone()).await;
+        });
+        let file = dir.path().join("live/cam.flv");
+        millstream_tests::until("the recording is whole", || file.exists() && counts(&file).0 == times * FIXTURE.0);
+        let again = dir.path().join("again.flv");
+        rtmpsrc_plays(&url, "start=0s stop=2s", &again);
+        assert_eq!(counts(&again).0, 60);
+    }
+    interrupt(server);
 }
 
 /// The order of inputs is in `failover.rs`; here a foreign publisher goes away and the bundled clip takes its place.

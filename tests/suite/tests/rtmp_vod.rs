@@ -18,6 +18,7 @@ use millstream_runtime::{Pipeline, Runtime};
 use millstream_testkit::{MemFs, SimNet, fixture};
 use millstream_tests::peers::Frames;
 use millstream_tests::program::run;
+use millstream_tests::rtmp::send_tag;
 use millstream_tests::{elements, peers, sim};
 
 /// The server's machine.
@@ -391,14 +392,7 @@ impl Viewer {
     async fn publish(&mut self, kind: PublishType, tags: &[Tag]) -> Vec<String> {
         self.session.publish(1, Publish { name: "cam?key=secret".into(), kind, ..Publish::default() });
         let mut said = self.listen(100).await.0;
-        for tag in tags {
-            let media = |kind| Media { kind, timestamp: tag.timestamp, payload: tag.body.clone() };
-            match tag.kind {
-                TagKind::Audio => self.session.send_media(1, &media(MediaKind::Audio)),
-                TagKind::Video => self.session.send_media(1, &media(MediaKind::Video)),
-                _ => self.session.send_metadata(1, tag.timestamp, &tag.body),
-            }
-        }
+        tags.iter().for_each(|tag| send_tag(&mut self.session, 1, tag));
         said.extend(self.listen(1000).await.0);
         self.session.close_stream(1);
         said.extend(self.listen(1000).await.0);
