@@ -339,6 +339,49 @@ fn rtmp_c9_a_declared_length_takes_no_memory() {
     assert!(reader.held() <= 16 << 10, "{} held", reader.held());
 }
 
+/// What reading a message of this length in chunks of one byte costs: chunks, allocations, and bytes that were copied into them.
+fn cost_of_single_bytes(len: u32, step: usize) -> (u64, usize, usize) {
+    let payload = (0..len).flat_map(|at| [[0xC6, at as u8]]).flatten().skip(1);
+    let wire: Vec<u8> = [&[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 1], &full(6, 0, len, 9, 1)[..]]
+        .concat()
+        .into_iter()
+        .chain(payload)
+        .collect();
+    let mut reader = ChunkReader::default();
+    let (mut allocations, mut copied, mut held) = (0, 0, 0);
+    for piece in wire.chunks(step) {
+        reader.push(Bytes::copy_from_slice(piece));
+        while let Some(message) = reader.next_message().expect("chunks") {
+            let is_sent = |(at, byte): (usize, &u8)| *byte == at as u8;
+            assert!(message.kind != MessageType::Video || message.payload.iter().enumerate().all(is_sent));
+        }
+        assert!(reader.pending() < 20, "what can be read is read at once");
+        // Room that grew is a new piece of memory, into which everything before was copied.
+        if reader.held() > held {
+            (allocations, copied) = (allocations + 1, copied + held);
+        }
+        held = reader.held();
+    }
+    assert_eq!((reader.stats().messages, reader.held()), (2, 0));
+    // The first is Set Chunk Size to 1.
+    (reader.stats().chunks - 1, allocations, copied + len as usize)
+}
+
+#[test]
+fn rtmp_c9_chunks_of_one_byte_cost_in_proportion() {
+    for step in [1, 2] {
+        for len in [1000, 100_000, 200_000, 400_000, 800_000] {
+            let (chunks, allocations, copied) = cost_of_single_bytes(len, step);
+            assert_eq!(chunks, u64::from(len));
+            // Room doubles: each byte is copied once as it comes, and less than twice more in all.
+            assert!(copied <= 3 * len as usize, "{copied} bytes copied for {len}");
+            // One for Set Chunk Size, one of 16 KiB, and one each time that this doubles.
+            let doublings = (len >> 14).checked_ilog2().map_or(0, |log| log as usize + 1);
+            assert!(allocations <= 2 + doublings, "{allocations} for {len}");
+        }
+    }
+}
+
 #[test]
 fn whole_messages_are_slices_of_what_was_pushed() {
     let sent = message(4, MessageType::Audio, 1, 1, 100);

@@ -1,11 +1,12 @@
 //! Data messages (RTMP 1.0, 7.1.2): types 18 and 15, a name and values.
 //!
 //! Publishers wrap what the server shall keep for late players: `@setDataFrame`, `onMetaData`, values. Players get it without the
-//! first string. Bodies are cut here, not rewritten; [`millstream_flv::wire::parse_script`] takes them apart.
+//! first string. Bodies are cut here, and rewritten only where they have values in AMF3; [`millstream_flv::wire::parse_script`] takes them apart.
 
 use bytes::{Buf, Bytes};
 use millstream_amf::amf0;
 
+use super::plain::in_amf0;
 use super::{Message, MessageType};
 
 const SET_DATA_FRAME: &str = "@setDataFrame";
@@ -29,7 +30,7 @@ pub enum DataFrame {
 pub struct Data {
     /// The first string, without `@setDataFrame`.
     pub name: String,
-    /// The body in AMF0 from that name on: what an FLV script tag holds. A slice of the message.
+    /// The body in AMF0 from that name on: what an FLV script tag holds. A slice of the message, unless that had values in AMF3.
     pub body: Bytes,
 }
 
@@ -37,7 +38,7 @@ pub struct Data {
 pub fn parse_data(message: &Message) -> Option<DataFrame> {
     // The selector of AMF3 messages; the values behind it are AMF0.
     let skip = usize::from(message.kind == MessageType::DataAmf3 && message.payload.first() == Some(&0));
-    let mut body = message.payload.slice(skip..);
+    let mut body = in_amf0(message.payload.slice(skip..));
     let (name, rest) = name(&body)?;
     match &*name {
         SET_DATA_FRAME => {

@@ -5,6 +5,7 @@ mod control;
 mod data;
 mod error;
 mod kind;
+mod plain;
 mod user_control;
 
 use bytes::Bytes;
