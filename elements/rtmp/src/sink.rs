@@ -35,6 +35,8 @@ const RETRIES_OF_A_JOB: u32 = 3;
 
 /// Why the server is not given something.
 const MISSED: &str = "server too slow or away";
+/// The same, where neither it nor the network is to blame.
+const STOPPED: &str = "not sent before the pipeline stopped";
 
 /// Settings of `rtmpsink`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -210,10 +212,27 @@ impl Sink for RtmpSink {
                     () = watch => Ok(()),
                 }
             };
-            let intake = Intake { meter, cx, feed, reader: FlvReader::new(), wait: !self.live, heard };
+            let (reader, wait) = (FlvReader::new(), !self.live);
+            let intake = Intake { meter, cx, feed, reader, wait, heard, is_connected: false };
             // Delivery ends behind the end of the feed, which the intake brings.
-            tokio::try_join!(intake.run(), both).map(drop)
+            match tokio::try_join!(intake.run(), both) {
+                Ok(_) | Err(Ended::Stopped) => Ok(()),
+                Err(Ended::Failed(error)) => Err(error),
+            }
         })
+    }
+}
+
+/// Why nothing more is delivered.
+enum Ended {
+    Failed(Error),
+    /// The pipeline stops, and the server is not there.
+    Stopped,
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -226,12 +245,14 @@ struct Intake {
     /// For room, instead of leaving out.
     wait: bool,
     heard: mpsc::UnboundedReceiver<Notice>,
+    is_connected: bool,
 }
 
 impl Intake {
-    async fn run(mut self) -> Result<()> {
+    async fn run(mut self) -> Result<(), Ended> {
         loop {
-            let full = self.wait && !self.feed.has_room();
+            let gone = self.cx.is_stopping() && !self.is_connected;
+            let full = self.wait && !gone && !self.feed.has_room();
             tokio::select! {
                 biased;
                 Some(notice) = self.heard.recv() => self.tell(notice)?,
@@ -244,7 +265,14 @@ impl Intake {
             self.count_missed();
         }
         self.feed.end();
-        while let Some(notice) = self.heard.recv().await {
+        loop {
+            // Nobody waits for a server that is away to come back.
+            if self.cx.is_stopping() && !self.is_connected {
+                self.count_missed();
+                self.count(STOPPED, self.feed.waiting());
+                return Err(Ended::Stopped);
+            }
+            let Some(notice) = self.heard.recv().await else { break };
             self.tell(notice)?;
             self.count_missed();
         }
@@ -255,20 +283,38 @@ impl Intake {
 
     fn count_missed(&mut self) {
         let missed = self.feed.take_missed().total();
+        self.count(if self.cx.is_stopping() { STOPPED } else { MISSED }, missed);
+    }
+
+    fn count(&mut self, reason: &'static str, missed: u64) {
         if missed > 0 {
-            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped(MISSED, 0, None)));
-            self.meter.dropped(MISSED, missed);
+            self.cx.tell(|out| (0..missed).for_each(|_| out.dropped(reason, 0, None)));
+            self.meter.dropped(reason, missed);
         }
     }
 
     fn tell(&mut self, notice: Notice) -> Result<()> {
-        if let Notice::Failed(error) = notice {
-            self.count_missed();
-            return Err(error);
+        match &notice {
+            Notice::Connected => {
+                self.is_connected = true;
+                self.meter.connected();
+            }
+            Notice::Lost(_) | Notice::Failed(_) => self.is_connected = false,
+            Notice::Moved | Notice::Warning(_) | Notice::State(_) => {}
         }
-        if matches!(notice, Notice::Connected) {
-            self.meter.connected();
+        match notice {
+            // That others stop too is no news.
+            Notice::Lost(_) | Notice::Failed(_) if self.cx.is_stopping() => return Ok(()),
+            Notice::Failed(error) => {
+                self.count_missed();
+                return Err(error);
+            }
+            notice => self.post(notice),
         }
+        Ok(())
+    }
+
+    fn post(&mut self, notice: Notice) {
         self.cx.tell(|out| match notice {
             Notice::Connected => out.post(MessageKind::Element { name: "connected", fields: Vec::new() }),
             Notice::Lost(error) => {
@@ -280,7 +326,6 @@ impl Intake {
             Notice::State(kind) => out.post(kind),
             Notice::Failed(_) => {}
         });
-        Ok(())
     }
 
     fn item(&mut self, item: Item) -> Result<()> {

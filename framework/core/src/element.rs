@@ -259,6 +259,10 @@ impl SourceCx {
 pub trait SinkPort: Send {
     /// The next item; `None` after the end of all pads.
     fn recv(&mut self) -> BoxFuture<'_, Option<(PadId, Item)>>;
+    /// Whether the pipeline was told to stop. Default: it never is.
+    fn is_stopping(&self) -> bool {
+        false
+    }
     /// Sends a request upstream, posts messages and counts drops.
     fn effects(&mut self, out: &mut Output);
 }
@@ -279,6 +283,11 @@ impl SinkCx {
     /// The next item; `None` after the end of all pads.
     pub async fn recv(&mut self) -> Option<(PadId, Item)> {
         self.port.recv().await
+    }
+
+    /// Whether the pipeline was told to stop: what cannot be delivered any more is no fault of who would have taken it.
+    pub fn is_stopping(&self) -> bool {
+        self.port.is_stopping()
     }
 
     /// Lets `tell` send requests upstream, post messages and count drops.

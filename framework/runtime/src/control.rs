@@ -30,6 +30,8 @@ pub(crate) struct Control {
     leave: AtomicBool,
     /// The task is over for good: nobody reads the mail any more.
     closed: AtomicBool,
+    /// The pipeline was told to stop.
+    stopping: AtomicBool,
     dirty: AtomicBool,
     mail: Mutex<Mail>,
 }
@@ -66,6 +68,15 @@ impl Control {
     pub(crate) fn give(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::AcqRel);
         self.touch(|_| {});
+    }
+
+    /// Notes that the pipeline was told to stop, which sources do something about.
+    pub(crate) fn note_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Lets the task leave so that it can be built anew (`true`), or run again.

@@ -92,6 +92,8 @@ pub struct Stopper {
 impl Stopper {
     /// Ends every source, so that sinks finish their files; the pipeline ends by itself.
     pub fn stop(&self) {
+        // Before any source ends: what comes of that is no surprise to anybody.
+        self.controls.iter().for_each(|(c, _)| c.note_stopping());
         self.controls.iter().filter(|(_, is_source)| *is_source).for_each(|(c, _)| c.give(Order::Drain));
         self.asked.notify_one();
     }

@@ -99,7 +99,7 @@ fn said_until(running: &mut Child, word: &str, lines: usize) -> String {
 
 /// The browser is in `watch.rs`.
 #[test]
-fn demo_shows_the_clip_at_once_over_flv_and_hls() {
+fn demo_shows_the_clip_at_once_over_rtmp_flv_and_hls() {
     let (dir, rtmp, http) = (dir(), free_address(), free_address());
     let mut running = millstream(&root())
         .args(["run", "pipelines/demo.yaml", "--set", &format!("rtmp={rtmp}"), "--set", &format!("http={http}")])
@@ -107,10 +107,12 @@ fn demo_shows_the_clip_at_once_over_flv_and_hls() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let said = said_until(&mut running, "play  ", 4);
+    let said = said_until(&mut running, "play  ", 6);
     let flv = format!("http://{http}/live/demo.flv");
     assert!(said.contains(&flv) && said.contains(&format!("rtmp://{rtmp}/live/cam")), "{said}");
-    for url in [flv, format!("http://{http}/live/demo/index.m3u8")] {
+    let played = format!("rtmp://{rtmp}/live/demo");
+    assert!(said.contains(&format!("play        {played}")), "{said}");
+    for url in [played, flv, format!("http://{http}/live/demo/index.m3u8")] {
         // The first segment takes 2 s.
         let seen = (0..300).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(100));

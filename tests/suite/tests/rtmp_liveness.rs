@@ -132,3 +132,48 @@ fn attempts_come_less_and_less_often_and_not_all_at_once() {
     }
     assert!(all[0] != all[1] && all[1] != all[2], "each at times of its own");
 }
+
+/// Stops a pipeline: how long it takes to end well, what its elements warn of, and why things were left out.
+fn stopped(world: &World, mut pipeline: Pipeline) -> (TimeDelta, Vec<String>, Vec<&'static str>) {
+    let mut bus = pipeline.bus().expect("the first to ask");
+    let clock = world.runtime.env().clock.clone();
+    // What is told before the end is no matter of the end.
+    messages(&mut bus);
+    let begun = clock.now();
+    pipeline.stop();
+    world.wait(&mut pipeline).expect("it ends well");
+    let warning = |message: Message| match message.kind {
+        MessageKind::Warning(error) => Some(error.to_string()),
+        _ => None,
+    };
+    let warnings = messages(&mut bus).into_iter().filter_map(warning).collect();
+    (clock.now().since(begun), warnings, pipeline.drops().values().flat_map(|drops| drops.keys().copied()).collect())
+}
+
+/// As in `pipelines/demo.yaml`, where the server that is published to stops too, perhaps first.
+#[test]
+fn a_server_that_stops_with_the_pipeline_is_no_fault() {
+    let world = World::new(Weather::default());
+    let pipeline = world.start(&format!("{SEND} retries=1  rtmpserversrc listen=10.0.0.9:1935 stream=cam ! fakesink"));
+    world.pass(TimeDelta::from_millis(3000));
+    let (took, warnings, drops) = stopped(&world, pipeline);
+    assert_eq!(warnings, Vec::<String>::new());
+    assert!(drops.iter().all(|reason| *reason == "not sent before the pipeline stopped"), "{drops:?}");
+    assert!(took < TimeDelta::from_secs(1), "{took}");
+}
+
+#[test]
+fn a_pipeline_that_stops_does_not_wait_for_a_server_that_is_away() {
+    let world = World::new(Weather::default());
+    let source = "rtmpserversrc listen=10.0.0.9:1935 stream=cam ! rtmpsink location=rtmp://10.0.0.1/live/cam";
+    let relay = world.start(source);
+    world.pass(TimeDelta::from_millis(1));
+    let _sender = world.start(SEND);
+    // Long enough for attempts that are far apart.
+    world.pass(TimeDelta::from_millis(9000));
+    let (took, warnings, drops) = stopped(&world, relay);
+    assert_eq!(warnings, Vec::<String>::new());
+    // What was too old for a live stream was left out before.
+    assert!(drops.contains(&"not sent before the pipeline stopped"), "{drops:?}");
+    assert!(took < TimeDelta::from_secs(1), "{took}");
+}

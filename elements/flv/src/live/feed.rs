@@ -215,6 +215,12 @@ impl<E: FeedEntry> Feed<E> {
         ring.players.iter().flatten().any(|player| player.at < ring.end())
     }
 
+    /// How many tags wait for the player that is furthest behind.
+    pub fn waiting(&self) -> u64 {
+        let ring = self.lock();
+        ring.players.iter().flatten().map(|player| ring.end().saturating_sub(player.at)).max().unwrap_or(0)
+    }
+
     /// How many players there are.
     pub fn players(&self) -> usize {
         self.lock().players.iter().flatten().count()

@@ -313,6 +313,10 @@ impl SinkPort for PortInbox {
         })
     }
 
+    fn is_stopping(&self) -> bool {
+        lock(&self.task).task.control.is_stopping()
+    }
+
     fn effects(&mut self, out: &mut Output) {
         lock(&self.task).task.chain.effects_of(0, out);
     }
