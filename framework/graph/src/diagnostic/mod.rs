@@ -1,6 +1,7 @@
 //! What is wrong with a pipeline, where, and what repairs it.
 
 mod code;
+mod mask;
 mod render;
 mod suggest;
 

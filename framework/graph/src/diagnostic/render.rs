@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use millstream_core::settings::Span;
 use serde_json::{Value, json};
 
+use super::mask::Mask;
 use super::{Diagnostic, Label, Severity};
 use crate::source::SourceText;
 
@@ -111,9 +112,10 @@ fn excerpt(
         })
         .collect();
     marks.sort_by_key(|(line, column, _, is_primary)| (*line, !is_primary, *column));
+    let mask = Mask::of(source.text());
     let mut shown = 0;
     for (line, _, label, is_primary) in marks {
-        let window = Window::around(source, line, label.span);
+        let window = Window::around(source, line, label.span, &mask);
         if line != shown {
             if shown != 0 && line > shown.saturating_add(1) {
                 let _ = writeln!(out, "{}", paint.blue("..."));
@@ -141,8 +143,8 @@ struct Window {
 }
 
 impl Window {
-    fn around(source: &SourceText, line: u32, span: Span) -> Self {
-        let text = source.line(line);
+    fn around(source: &SourceText, line: u32, span: Span, mask: &Mask) -> Self {
+        let (text, begin) = (source.line(line), source.line_offset(line) as usize);
         let in_line = |offset: u32| {
             let offset = offset.saturating_sub(source.line_offset(line)) as usize;
             text.char_indices().take_while(|(at, _)| *at < offset).count()
@@ -150,7 +152,8 @@ impl Window {
         let (start, end) = (in_line(span.start), in_line(span.end));
         let count = text.chars().count();
         let first = if count > MAX_EXCERPT { start.saturating_sub(EXCERPT_LEAD) } else { 0 };
-        let mut shown: String = text.chars().skip(first).take(MAX_EXCERPT).map(printable).collect();
+        let part = text.char_indices().skip(first).take(MAX_EXCERPT);
+        let mut shown: String = part.map(|(at, c)| printable(mask.shown(begin.saturating_add(at), c))).collect();
         let mut before = start.saturating_sub(first);
         if first > 0 {
             shown.insert(0, '…');
@@ -251,6 +254,19 @@ error[MS0402]: no such property
         let source = SourceText::new("p", "a\x1b[2Jb");
         let d = Diagnostic::error(codes::YAML_SYNTAX, "x").at(Span::of(1, 2), "");
         assert!(!render(&d, &source, RenderOptions::default()).contains('\x1b'));
+    }
+
+    #[test]
+    fn sec_keys_are_hidden_in_excerpts_and_marks_stay_in_place() {
+        let source =
+            SourceText::new("p.yaml", "in:\n  keys:\n    cam: s3cret\n  location: rtmp://h/live/s3cret, oops: 1\n");
+        let d = Diagnostic::error(codes::UNKNOWN_PROPERTY, "x")
+            .at(span_of(&source, "oops"), "")
+            .also(span_of(&source, "cam"), "");
+        let text = render(&d, &source, RenderOptions::default());
+        assert!(!text.contains("s3cret"), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[lines.len() - 2].find("oops"), lines[lines.len() - 1].find("^^^^"), "{text}");
     }
 
     #[test]
