@@ -31,11 +31,19 @@ pub struct FallbackSwitchSettings {
     pub stable_for: DurationSetting,
     /// Number of the input that is a file: it waits while it is not shown, and is paced to the clock while it is.
     pub slate: Option<u16>,
+    /// Keeps the time in which nobody sent as a gap on the timeline, so that a live output never falls behind the clock. Without it what is shown
+    /// next stands a frame behind the last, and players do not wait.
+    pub keep_gaps: bool,
 }
 
 impl Default for FallbackSwitchSettings {
     fn default() -> Self {
-        Self { timeout: DurationSetting::from_secs(5), stable_for: DurationSetting::from_secs(3), slate: None }
+        Self {
+            timeout: DurationSetting::from_secs(5),
+            stable_for: DurationSetting::from_secs(3),
+            slate: None,
+            keep_gaps: false,
+        }
     }
 }
 
@@ -105,7 +113,7 @@ fn build(settings: FallbackSwitchSettings, cx: &BuildCx) -> Result<Element> {
         stable_for: nanos(settings.stable_for),
         groups,
         active: None,
-        timeline: Timeline::new(cx.srcs.len()),
+        timeline: Timeline::new(cx.srcs.len(), settings.keep_gaps),
         started: vec![false; cx.srcs.len()],
         begun: None,
         ended: false,

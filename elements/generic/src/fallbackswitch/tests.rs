@@ -194,3 +194,22 @@ fn without_any_input_there_is_no_stream() -> Result<()> {
     assert_eq!(h.timeline().to_string(), "src absent\n");
     Ok(())
 }
+
+#[test]
+fn with_gaps_kept_the_output_is_where_the_clock_is() -> Result<()> {
+    let mut h = switch("timeout=200ms keep-gaps=true", &["sink_0", "sink_1"], &["src"])?;
+    h.push_start("sink_0", "video/x-h264")?;
+    h.push_start("sink_1", "video/x-h264")?;
+    for n in 0..20 {
+        h.advance_to(ms(n * 40))?;
+        frame(&mut h, "sink_1", 90_000, n)?;
+        if n < 6 {
+            frame(&mut h, "sink_0", 7_000, n)?;
+        }
+    }
+    let sent = sent(&mut h, "src");
+    // Dead 200 ms after its last at 200; the next key frame of the other is at 400.
+    assert_eq!(sent[..8], ["7000K", "7040", "7080", "7120", "7160", "7200K", "7400K!", "7440"]);
+    assert_eq!(sent.last().map(String::as_str), Some("7760"), "as far as the clock");
+    Ok(())
+}

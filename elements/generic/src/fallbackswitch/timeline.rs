@@ -31,26 +31,30 @@ pub(super) struct Timeline {
     entered: Time,
     /// Where that is on the output, and when it was.
     spliced: Option<(Time, Time)>,
-    start: Option<Time>,
+    /// The first timestamp of the output, and when it was.
+    start: Option<(Time, Time)>,
+    /// Time in which nobody sent is on the timeline too.
+    keeps_gaps: bool,
 }
 
 impl Timeline {
-    pub(super) fn new(pads: usize) -> Self {
+    pub(super) fn new(pads: usize, keeps_gaps: bool) -> Self {
         let sent = (0..pads).map(|_| Sent::default()).collect();
-        Self { sent, shift: TimeDelta::ZERO, entered: Time::ZERO, spliced: None, start: None }
+        Self { sent, shift: TimeDelta::ZERO, entered: Time::ZERO, spliced: None, start: None, keeps_gaps }
     }
 
     /// The first timestamp of the output.
     pub(super) fn start(&self) -> Time {
-        self.start.unwrap_or_default()
+        self.start.map(|(place, _)| place).unwrap_or_default()
     }
 
     /// An input is entered at this time of its own; the first keeps its timestamps. `again` is true where it is the input from before:
     /// then its pace goes on.
     pub(super) fn splice(&mut self, first: Time, now: Time, again: bool) {
         let end = |sent: &Sent| sent.last.map(|last| last + sent.interval.unwrap_or(DEFAULT_INTERVAL));
-        let place = self.sent.iter().filter_map(end).max().unwrap_or(first);
-        self.start.get_or_insert(place);
+        let behind = self.sent.iter().filter_map(end).max().unwrap_or(first);
+        let (start, at) = *self.start.get_or_insert((behind, now));
+        let place = if self.keeps_gaps { behind.max(start + now.since(at)) } else { behind };
         (self.shift, self.entered) = (place.since(first), first);
         let paced = self.spliced.filter(|_| again).map(|(before, at)| at + place.since(before));
         self.spliced = Some((place, paced.unwrap_or(now)));
