@@ -75,9 +75,11 @@ pub fn load(
     options: &CheckOptions,
 ) -> Result<Loaded, Box<LoadError>> {
     let mut diagnostics = Diagnostics::default();
-    let raw = read(&source, syntax, &mut diagnostics);
+    let mut raw = read(&source, syntax, &mut diagnostics);
     let values = if is_readable(&raw, &diagnostics) { gather(&raw, params, &mut diagnostics) } else { Values::new() };
     let found = template::find(&raw, &source, registry, &values, &mut diagnostics);
+    // In a launch line `${…}` is text, unless the line is a template: then it would be the same for all.
+    raw.unresolved |= found.is_some();
     let mut doc = raw.clone();
     let used = fill_in(&mut doc, &source, registry, &values, found.as_ref(), &mut diagnostics);
     let graph = check(&doc, registry, options, &mut diagnostics);

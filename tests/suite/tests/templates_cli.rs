@@ -1,6 +1,7 @@
 //! Templates on the command line.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use millstream_tests::{millstream, root, run, run_args, signal};
 
@@ -34,27 +35,45 @@ fn the_command_line_checks_a_template_without_running_it() {
     assert_eq!(value["template"], serde_json::json!({ "source": "in", "variables": ["query.room", "stream"] }));
 }
 
+/// Runs a template until what is published there is in a file; what it said.
+fn served(dir: &Path, listen: SocketAddr, args: &[&str], name: &str, file: &str) -> String {
+    let mut server = millstream(dir);
+    let server = server.args(args).stderr(std::fs::File::create(dir.join("said")).expect("a file"));
+    let mut server = server.spawn().expect("it starts");
+    millstream_tests::until("it listens", || {
+        assert!(server.try_wait().expect("a child").is_none(), "it ended before it listened");
+        std::net::TcpStream::connect(listen).is_ok()
+    });
+    let clip = root().join("pipelines/media/demo.flv");
+    let line = format!("filesrc location={} ! rtmpsink location=rtmp://{listen}/{name}", clip.display());
+    assert_eq!(run_args(dir, &["launch", "--quiet", &line]).code, 0);
+    millstream_tests::until("the file is whole", || dir.join(file).exists());
+    signal(&server, "INT");
+    assert_eq!(server.wait().expect("a child").code(), Some(130));
+    std::fs::read_to_string(dir.join("said")).expect("text")
+}
+
+#[test]
+fn a_launch_line_that_takes_in_any_stream_is_a_template_too() {
+    let (dir, listen) = file();
+    let line =
+        |location: &str| format!("rtmpserversrc listen={listen} stream=* grace=0s ! filesink location={location}");
+    for (location, code) in [("out.flv", "MS0211"), ("${name}.flv", "MS0201")] {
+        let said = run_args(dir.path(), &["launch", &line(location)]);
+        assert!(said.code != 0 && said.err.contains(code), "{location}: {}", said.err);
+    }
+    served(dir.path(), listen, &["launch", &line("${app}-${stream}.flv")], "live/cam", "live-cam.flv");
+    // Elsewhere it is text, as in gst-launch.
+    std::fs::copy(root().join("pipelines/media/demo.flv"), dir.path().join("${name}.flv")).expect("a copy");
+    let said = run_args(dir.path(), &["launch", "--quiet", "filesrc location=${name}.flv ! fakesink"]);
+    assert_eq!((said.code, said.errors()), (0, 0), "{}", said.err);
+}
+
 #[test]
 fn the_command_line_names_instances_in_events_and_logs_and_shows_no_query() {
     let (dir, listen) = file();
-    let mut server = millstream(dir.path());
-    let mut server = server.args(["run", "rec.yaml", "--progress", "json", "--log", "debug"]);
-    server = server.stderr(std::fs::File::create(dir.path().join("said")).expect("a file"));
-    let mut server = server.spawn().expect("it starts");
-    while std::net::TcpStream::connect(listen).is_err() {
-        assert!(server.try_wait().expect("a child").is_none(), "it ended before it listened");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let clip = root().join("pipelines/media/demo.flv");
-    let url = format!("rtmp://{listen}/live/cam?room=blue&token=s3cret");
-    let line = format!("filesrc location={} ! rtmpsink location={url}", clip.display());
-    assert_eq!(run_args(dir.path(), &["launch", "--quiet", &line]).code, 0);
-    while !dir.path().join("blue-cam.flv").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    signal(&server, "INT");
-    assert_eq!(server.wait().expect("a child").code(), Some(130));
-    let said = std::fs::read_to_string(dir.path().join("said")).expect("text");
+    let args = ["run", "rec.yaml", "--progress", "json", "--log", "debug"];
+    let said = served(dir.path(), listen, &args, "live/cam?room=blue&token=s3cret", "blue-cam.flv");
     let events: Vec<serde_json::Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of = |event: &str| events.iter().find(|e| e["event"] == event).unwrap_or_else(|| panic!("{event} in {said}"));
     assert_eq!(of("address")["url"], format!("rtmp://{listen}/live/STREAM"));
