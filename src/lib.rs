@@ -35,6 +35,7 @@
 //! | [`runtime`] | runs a graph: tasks, links, clock, bus, statistics |
 //! | [`codec`], [`amf`], [`flv`], [`ts`], [`hls`] | formats; their readers and writers work without the runtime too |
 //! | [`io`], [`generic`] | elements that know no format |
+//! | [`plugins`] | elements of shared libraries, made with `millstream-plugin-sdk` or in C |
 //! | [`trace`] | conversations with peers as sequence ladders: `--trace-protocol` |
 //! | [`prelude`] | what most programs and custom elements use |
 //!
@@ -57,5 +58,6 @@ pub use millstream_generic as generic;
 pub use millstream_graph as graph;
 pub use millstream_hls as hls;
 pub use millstream_io as io;
+pub use millstream_plugin_host as plugins;
 pub use millstream_runtime as runtime;
 pub use millstream_ts as ts;

@@ -1,11 +1,14 @@
 //! Text to a checked graph with the elements of this program.
 
+use std::path::Path;
+
 use millstream_core::Registry;
 use millstream_graph::check::CheckOptions;
-use millstream_graph::doc::Syntax;
+use millstream_graph::doc::{PluginDoc, Syntax};
 use millstream_graph::params::ParamSources;
 use millstream_graph::source::SourceText;
 use millstream_graph::{LoadError, Loaded};
+use millstream_plugin_host::{Plugins, Search};
 
 /// Why a pipeline was not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,7 @@ pub struct Loader {
     registry: Registry,
     set: Vec<(String, String)>,
     environment: bool,
+    plugins: Option<Search>,
 }
 
 impl Loader {
@@ -57,7 +61,15 @@ impl Loader {
         Self { environment: true, ..self }
     }
 
-    /// The elements.
+    /// Lets pipelines use elements of plugins, from where the search looks and from the places under `plugins:` of a file. Without it no library is
+    /// ever loaded.
+    #[must_use]
+    pub fn with_plugins(mut self, search: Search) -> Self {
+        self.registry.add_provider(Plugins::new(search.clone()));
+        Self { plugins: Some(search), ..self }
+    }
+
+    /// The elements. Those of plugins that only a file names are not among them.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -81,7 +93,25 @@ impl Loader {
     fn load(&self, source: SourceText, syntax: Syntax) -> Result<Loaded, Box<LoadError>> {
         let env = |name: &str| self.environment.then(|| std::env::var(name).ok()).flatten();
         let params = ParamSources { set: &self.set, env: &env };
-        millstream_graph::load(source, syntax, &self.registry, &params, &CheckOptions::default())
+        let own = self.with_named(&source, syntax);
+        let registry = own.as_ref().unwrap_or(&self.registry);
+        millstream_graph::load(source, syntax, registry, &params, &CheckOptions::default())
+    }
+
+    /// A registry with the plugins that a file names, if it names some. Their paths are relative to the file.
+    fn with_named(&self, source: &SourceText, syntax: Syntax) -> Option<Registry> {
+        // Reading it twice is for those few that need it.
+        let search = self.plugins.as_ref().filter(|_| source.text().contains("plugins:"))?;
+        let named = millstream_graph::plugins(source, syntax);
+        let folder = Path::new(source.name()).parent().unwrap_or(Path::new(""));
+        let add = |search: Search, plugin: &PluginDoc| {
+            let pin = plugin.sha256.as_ref().map(|pin| pin.value.clone());
+            search.with_place(folder.join(&plugin.path.value), pin)
+        };
+        let search = named.iter().fold(Search { usual: Vec::new(), ..search.clone() }, add);
+        let mut registry = self.registry.clone();
+        registry.add_provider(Plugins::new(search));
+        (!named.is_empty()).then_some(registry)
     }
 }
 

@@ -122,10 +122,10 @@ fn look(
 ) -> anyhow::Result<(Vec<Track>, Drops, Result<()>)> {
     let demux = registry.get(container.demux).with_context(|| format!("{} is not built in", container.demux))?;
     let runtime = Runtime::new()?;
-    let pads = pads_of(demux);
-    let early = streams_in(demux, &pads, head, runtime.env()).unwrap_or_default();
+    let pads = pads_of(&demux);
+    let early = streams_in(&demux, &pads, head, runtime.env()).unwrap_or_default();
     let tracks: Arc<Mutex<Vec<Track>>> = Arc::default();
-    let graph = graph(registry, demux, source, &pads, &early, &tracks);
+    let graph = graph(registry, &demux, source, &pads, &early, &tracks);
     let mut pipeline = runtime.start(&graph)?;
     let result = runtime.block_on(pipeline.wait());
     let drops = pipeline.drops().into_values().flatten().collect();

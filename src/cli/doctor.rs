@@ -31,7 +31,7 @@ pub(crate) struct Args {
 const PLAYERS: [&str; 4] = ["ffplay", "mpv", "vlc", "ffprobe"];
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let registry = millstream::registry();
+    let registry = load::registry();
     match &args.file {
         None => general(&registry),
         Some(file) => for_file(&registry, file, &args.set),
@@ -47,7 +47,7 @@ fn general(registry: &Registry) -> Outcome {
         std::env::consts::ARCH,
         numbers::count(cores, "core")
     ));
-    text.push_str(&format!("elements  {} (`millstream inspect` lists them)\n", registry.iter().count()));
+    text.push_str(&format!("elements  {} (`millstream inspect` lists them)\n", registry.all().len()));
     for player in PLAYERS {
         let place = find_program(player);
         let place =

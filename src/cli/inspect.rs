@@ -9,7 +9,7 @@ use millstream::graph::diagnostic::did_you_mean;
 use millstream::prelude::{Factory, Registry};
 use serde_json::{Value, json};
 
-use super::{Exit, Outcome, pages, report, terminal};
+use super::{Exit, Outcome, load, pages, report, terminal};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -30,21 +30,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let registry = millstream::registry();
+    let registry = load::registry();
     if let Some(dir) = &args.markdown {
         pages::write(&registry, dir)?;
         return Ok(Exit::Done);
     }
     let Some(name) = &args.element else {
         match args.json {
-            true => terminal::print_json(&registry.iter().map(|f| to_json(f)).collect())?,
+            true => terminal::print_json(&registry.all().iter().map(|f| to_json(f)).collect())?,
             false => terminal::print(&list(&registry))?,
         }
         return Ok(Exit::Done);
     };
     let Some(factory) = registry.get(name) else {
-        let near = did_you_mean(name, registry.iter().map(|factory| factory.name));
-        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        let all = registry.all();
+        let near = did_you_mean(name, all.iter().map(|factory| factory.name));
+        let hint = registry.trouble(name).or_else(|| near.map(|near| format!("did you mean `{near}`?")));
         report::error(
             &format!("there is no element `{name}`"),
             Some(hint.as_deref().unwrap_or("`millstream inspect` lists those there are")),
@@ -52,15 +53,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Usage);
     };
     match args.json {
-        true => terminal::print_json(&to_json(factory))?,
-        false => terminal::print(&page(factory))?,
+        true => terminal::print_json(&to_json(&factory))?,
+        false => terminal::print(&page(&factory))?,
     }
     Ok(Exit::Done)
 }
 
 fn list(registry: &Registry) -> String {
-    let width = registry.iter().map(|factory| factory.name.len()).max().unwrap_or_default();
-    registry.iter().map(|factory| format!("{:width$}  {}\n", factory.name, factory.summary)).collect()
+    let all = registry.all();
+    let width = all.iter().map(|factory| factory.name.len()).max().unwrap_or_default();
+    all.iter().map(|factory| format!("{:width$}  {}\n", factory.name, factory.summary)).collect()
 }
 
 /// "always", "sometimes", "on request".

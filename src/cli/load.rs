@@ -3,9 +3,11 @@
 use std::io::Read;
 
 use millstream::Loader;
+use millstream::core::Registry;
 use millstream::graph::launch::join_args;
 use millstream::graph::params::parse_set;
 use millstream::graph::{Graph, LoadError, Loaded};
+use millstream::plugins::Search;
 
 use super::{Exit, report};
 
@@ -32,8 +34,13 @@ pub(crate) fn set(text: &str) -> Result<(String, String), String> {
 
 /// A loader with all elements and these values.
 pub(crate) fn loader(set: &[(String, String)]) -> Loader {
-    let loader = Loader::new(millstream::registry()).with_environment();
+    let loader = Loader::new(millstream::registry()).with_environment().with_plugins(Search::from_environment());
     set.iter().fold(loader, |loader, (name, value)| loader.set(name, value))
+}
+
+/// All elements, those of plugins included.
+pub(crate) fn registry() -> Registry {
+    loader(&[]).registry().clone()
 }
 
 /// The text of a pipeline file. Problems are printed.

@@ -17,6 +17,7 @@ mod log;
 mod numbers;
 mod outputs;
 mod pages;
+mod plugins;
 mod probe;
 mod progress;
 mod report;
@@ -79,6 +80,8 @@ enum Command {
     Init(init::Args),
     /// Say what is installed here, and what a pipeline file would miss
     Doctor(doctor::Args),
+    /// List plugins, write their manifests
+    Plugins(plugins::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Explain the code of a diagnostic
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Discover(args) => discover::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Plugins(args) => plugins::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Explain(args) => explain::run(&args),
     }

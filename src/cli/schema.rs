@@ -2,7 +2,7 @@
 
 use millstream::graph::schema::schema;
 
-use super::{Exit, Outcome, terminal};
+use super::{Exit, Outcome, load, terminal};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -14,6 +14,6 @@ With the YAML extension of VS Code, put this on the first line of a pipeline:
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Outcome {
-    terminal::print_json(&schema(&millstream::registry()))?;
+    terminal::print_json(&schema(&load::registry()))?;
     Ok(Exit::Done)
 }

@@ -139,6 +139,16 @@ impl BufferFlags {
         Self(0)
     }
 
+    /// The flags as bits, in the order of their declaration from the lowest.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The flags of these bits; bits without a meaning are left out.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits & 0b1_1111)
+    }
+
     /// True when every flag of `other` is set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -263,6 +263,11 @@ pub trait SinkPort: Send {
     fn is_stopping(&self) -> bool {
         false
     }
+
+    /// Ends when a flush waits to be received, ahead of everything else. Default: never.
+    fn flushing(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
     /// Sends a request upstream, posts messages and counts drops.
     fn effects(&mut self, out: &mut Output);
 }
@@ -288,6 +293,11 @@ impl SinkCx {
     /// Whether the pipeline was told to stop: what cannot be delivered any more is no fault of who would have taken it.
     pub fn is_stopping(&self) -> bool {
         self.port.is_stopping()
+    }
+
+    /// Waits until a flush can be received: for a sink that is busy with what it got, and takes nothing meanwhile.
+    pub async fn flushing(&mut self) {
+        self.port.flushing().await;
     }
 
     /// Lets `tell` send requests upstream, post messages and count drops.

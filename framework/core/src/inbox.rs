@@ -16,6 +16,7 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 struct PadQueue {
     items: VecDeque<Item>,
+    bytes: usize,
     state: PadState,
     last: Option<Time>,
 }
@@ -63,7 +64,9 @@ impl Inbox {
     /// Takes the item at the head of a pad.
     #[inline]
     pub fn pop(&mut self, pad: PadId) -> Option<Item> {
-        let item = self.pads.get_mut(pad.index())?.items.pop_front()?;
+        let queue = self.pads.get_mut(pad.index())?;
+        let item = queue.items.pop_front()?;
+        queue.bytes -= item.bytes();
         self.bytes -= item.bytes();
         Some(item)
     }
@@ -121,6 +124,11 @@ impl Inbox {
         self.bytes
     }
 
+    /// Media bytes that wait on a pad.
+    pub fn bytes_on(&self, pad: PadId) -> usize {
+        self.pads.get(pad.index()).map_or(0, |p| p.bytes)
+    }
+
     /// Items waiting on a pad.
     pub fn len(&self, pad: PadId) -> usize {
         self.pads.get(pad.index()).map_or(0, |p| p.items.len())
@@ -146,13 +154,14 @@ impl Inbox {
                 }
             }
             Item::Flush(_) => {
-                self.bytes -= queue.items.iter().map(Item::bytes).sum::<usize>();
+                self.bytes -= queue.bytes;
                 *queue = PadQueue::default();
             }
             item => {
                 if matches!(item, Item::StreamStart(_)) {
                     queue.state = PadState::Open;
                 }
+                queue.bytes += item.bytes();
                 self.bytes += item.bytes();
                 queue.last = item.dts_or_pts().or(queue.last);
                 queue.items.push_back(item);

@@ -20,6 +20,7 @@
 //! | [`trace`] | conversations with peers, as events for people |
 //! | [`settings`] | one serde struct per element, many uses |
 //! | [`template`] | sources with which one text stands for many pipelines |
+//! | [`wake`] | waking an element from a thread of its own |
 
 mod boxed;
 pub mod buffer;
@@ -40,6 +41,7 @@ pub mod settings;
 pub mod template;
 pub mod time;
 pub mod trace;
+pub mod wake;
 
 pub use boxed::BufferBox;
 pub use buffer::{Buffer, BufferFlags, Payload};
@@ -55,7 +57,8 @@ pub use inbox::Inbox;
 pub use item::{Item, Request, Segment, StreamInfo, Tags};
 pub use output::Output;
 pub use pool::BlockPool;
-pub use registry::{Blocking, BuildCx, Direction, Factory, PadTemplate, Presence, Registry};
+pub use registry::{Blocking, BuildCx, Direction, Factory, PadTemplate, Presence, Provider, Registry};
 pub use secret::Secret;
 pub use template::{TemplateSource, Variables};
 pub use time::{Time, TimeDelta};
+pub use wake::WakeHandle;

@@ -13,7 +13,8 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::settings::{AnySettings, SettingsDecl};
 use crate::template::{Seat, TemplateDecl, TemplateSource};
-use crate::time::TimeDelta;
+use crate::time::{Time, TimeDelta};
+use crate::wake::WakeHandle;
 
 /// Which way items go through a pad.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,6 +195,31 @@ impl Factory {
             Ok(settings) => build(*settings, cx),
             Err(_) => Err(Error::bug(format!("{name} was given settings of another element"))),
         };
+        Self::with(name, klass, summary, SettingsDecl::of::<S>(), build)
+    }
+
+    /// A factory whose settings are described by a schema: see [`SettingsDecl::dynamic`].
+    pub fn dynamic(
+        name: &'static str,
+        klass: &'static str,
+        summary: &'static str,
+        settings: SettingsDecl,
+        build: impl Fn(serde_json::Value, &BuildCx) -> Result<Element> + Send + Sync + 'static,
+    ) -> Self {
+        let build = move |settings: AnySettings, cx: &BuildCx| match settings.downcast::<serde_json::Value>() {
+            Ok(settings) => build(*settings, cx),
+            Err(_) => Err(Error::bug(format!("{name} was given settings of another element"))),
+        };
+        Self::with(name, klass, summary, settings, build)
+    }
+
+    fn with(
+        name: &'static str,
+        klass: &'static str,
+        summary: &'static str,
+        settings: SettingsDecl,
+        build: impl Fn(AnySettings, &BuildCx) -> Result<Element> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name,
             klass,
@@ -201,7 +227,7 @@ impl Factory {
             details: "",
             example: "",
             pads: Vec::new(),
-            settings: SettingsDecl::of::<S>(),
+            settings,
             blocking: Blocking::None,
             passthrough: false,
             latency: TimeDelta::ZERO,
@@ -396,6 +422,9 @@ pub struct BuildCx {
     pub srcs: Vec<LinkedPad>,
     /// Fed by a live source, which cannot be held back for long.
     pub live: bool,
+    /// Clock time at which the pipeline was started: the same for all its elements, also when one is built anew.
+    pub base_time: Time,
+    wake: WakeHandle,
     handle: Mutex<Option<Box<dyn Any + Send + Sync>>>,
     seat: Mutex<Option<Seat>>,
 }
@@ -403,7 +432,22 @@ pub struct BuildCx {
 impl BuildCx {
     /// Made by the runtime and by test harnesses.
     pub fn new(name: &str, env: Env, sinks: Vec<LinkedPad>, srcs: Vec<LinkedPad>) -> Self {
-        Self { name: name.into(), env, sinks, srcs, live: false, handle: Mutex::new(None), seat: Mutex::new(None) }
+        Self {
+            name: name.into(),
+            env,
+            sinks,
+            srcs,
+            live: false,
+            base_time: Time::ZERO,
+            wake: WakeHandle::default(),
+            handle: Mutex::new(None),
+            seat: Mutex::new(None),
+        }
+    }
+
+    /// Wakes the element from any thread: see [`WakeHandle`].
+    pub fn wake_handle(&self) -> WakeHandle {
+        self.wake.clone()
     }
 
     /// Number of a linked sink pad.
@@ -440,10 +484,24 @@ impl BuildCx {
     }
 }
 
+/// Elements that are looked up when somebody asks for them: those of plugins.
+pub trait Provider: Send + Sync {
+    /// The element of a name.
+    fn get(&self, name: &str) -> Option<Arc<Factory>>;
+    /// All elements, in no order.
+    fn all(&self) -> Vec<Arc<Factory>>;
+    /// Why there is no element of a name although there could be, in one line: a plugin that was refused.
+    fn trouble(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+}
+
 /// Every element that a program knows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Registry {
     factories: BTreeMap<&'static str, Arc<Factory>>,
+    providers: Vec<Arc<dyn Provider>>,
 }
 
 impl Registry {
@@ -457,14 +515,41 @@ impl Registry {
         self.factories.insert(factory.name, Arc::new(factory));
     }
 
-    /// The element of a name.
-    pub fn get(&self, name: &str) -> Option<&Arc<Factory>> {
-        self.factories.get(name)
+    /// Adds elements that are looked up when they are asked for, behind those that are there.
+    pub fn add_provider(&mut self, provider: Arc<dyn Provider>) {
+        self.providers.push(provider);
     }
 
-    /// All elements by name.
+    /// The element of a name: one of this program, else one of a provider.
+    pub fn get(&self, name: &str) -> Option<Arc<Factory>> {
+        let own = self.factories.get(name).cloned();
+        own.or_else(|| self.providers.iter().find_map(|provider| provider.get(name)))
+    }
+
+    /// The elements of this program by name, without those of providers.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Factory>> {
         self.factories.values()
+    }
+
+    /// All elements by name, those of providers included.
+    pub fn all(&self) -> Vec<Arc<Factory>> {
+        let mut all = BTreeMap::new();
+        for factory in self.providers.iter().flat_map(|provider| provider.all()) {
+            all.entry(factory.name).or_insert(factory);
+        }
+        all.extend(self.factories.iter().map(|(name, factory)| (*name, factory.clone())));
+        all.into_values().collect()
+    }
+
+    /// Why there is no element of a name although there could be.
+    pub fn trouble(&self, name: &str) -> Option<String> {
+        self.providers.iter().find_map(|provider| provider.trouble(name))
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.factories.keys()).finish()
     }
 }
 

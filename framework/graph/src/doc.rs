@@ -39,6 +39,8 @@ pub struct PipelineDoc {
     pub name: Option<Spanned<String>>,
     /// `description:`.
     pub description: Option<Spanned<String>>,
+    /// `plugins:` in order.
+    pub plugins: Vec<PluginDoc>,
     /// `params:` in order.
     pub params: Vec<ParamDoc>,
     /// Elements in the order in which they first occur.
@@ -47,6 +49,15 @@ pub struct PipelineDoc {
     pub links: Vec<LinkDoc>,
     /// Names in `elements:` whose entry could not be read, with their places: links to them are no fault of their own.
     pub faulty: Vec<Spanned<String>>,
+}
+
+/// One entry of `plugins:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginDoc {
+    /// A folder, a manifest or a library.
+    pub path: Spanned<String>,
+    /// SHA-256 of the library, if only that one will do.
+    pub sha256: Option<Spanned<String>>,
 }
 
 /// One entry of `params:`.

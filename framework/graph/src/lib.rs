@@ -47,6 +47,6 @@ mod testing;
 
 pub use builder::GraphBuilder;
 pub use graph::{Converters, Endpoint, Graph, Link, Node, Settings};
-pub use load::{LoadError, Loaded, load, load_launch, load_yaml, parse};
+pub use load::{LoadError, Loaded, load, load_launch, load_yaml, parse, plugins};
 pub use on_error::{GivenUp, OnError, RestartPolicy, RestartScope};
 pub use template::Template;

@@ -7,7 +7,7 @@ use millstream_core::Registry;
 
 use crate::check::{CheckOptions, check};
 use crate::diagnostic::{Diagnostic, Diagnostics, RenderOptions, Severity, render_all};
-use crate::doc::{PipelineDoc, Syntax};
+use crate::doc::{PipelineDoc, PluginDoc, Syntax};
 use crate::graph::Graph;
 use crate::params::{self, ParamSources, Scope, Values, gather};
 use crate::source::SourceText;
@@ -115,6 +115,12 @@ fn fill_in(
     let value = |name: &str| Some(found.stand_in(name, 1));
     let scope = Scope { variables: found.decl().variables, value: &value, elsewhere: &[] };
     params::replace(doc, source, values, &scope, diagnostics)
+}
+
+/// The plugins that a pipeline names. What is wrong with it is found when it is loaded.
+#[must_use]
+pub fn plugins(source: &SourceText, syntax: Syntax) -> Vec<PluginDoc> {
+    read(source, syntax, &mut Diagnostics::default()).plugins
 }
 
 /// Reads a pipeline and replaces its params, without a look at the elements.

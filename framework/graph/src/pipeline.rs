@@ -3,16 +3,19 @@
 use millstream_core::settings::{Key, Node, NodeKind, Span};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
-use crate::doc::{ElementDoc, ParamDoc, PipelineDoc, Spanned, Syntax, is_name};
+use crate::doc::{ElementDoc, ParamDoc, PipelineDoc, PluginDoc, Spanned, Syntax, is_name};
 use crate::launch::parser::bad_name;
 use crate::source::{SourceText, SpanMap};
 use crate::{launch, yaml};
 
 /// Sections of a pipeline file.
-const SECTIONS: [&str; 5] = ["name", "description", "params", "elements", "links"];
+const SECTIONS: [&str; 6] = ["name", "description", "plugins", "params", "elements", "links"];
 
 /// Keys of a param.
 const PARAM_KEYS: [&str; 4] = ["default", "description", "env", "required"];
+
+/// Keys of a plugin.
+const PLUGIN_KEYS: [&str; 2] = ["path", "sha256"];
 
 /// Key that says what an element is.
 const ELEMENT: &str = "element";
@@ -54,6 +57,7 @@ impl Reader<'_> {
             match key.text.as_str() {
                 "name" => self.doc.name = self.text("name", value),
                 "description" => self.doc.description = self.text("description", value),
+                "plugins" => self.plugins(value),
                 "params" => self.params(value),
                 "elements" => self.elements(value),
                 "links" => links = Some(value),
@@ -100,6 +104,37 @@ impl Reader<'_> {
             let message = format!("a `${{…}}` is not replaced in {what}");
             let d = Diagnostic::error(codes::PARAM_PLACE, message).at(span, "not replaced here");
             self.diagnostics.push(d.hint("params stand in property values only; write the text itself"));
+        }
+    }
+
+    fn plugins(&mut self, node: &Node) {
+        let places = match &node.kind {
+            NodeKind::Seq(places) => places.as_slice(),
+            NodeKind::Null => &[],
+            NodeKind::Scalar { .. } | NodeKind::Map(_) => std::slice::from_ref(node),
+        };
+        for place in places {
+            self.plugin(place);
+        }
+    }
+
+    fn plugin(&mut self, place: &Node) {
+        let NodeKind::Map(fields) = &place.kind else {
+            let path = self.fixed_text("the path of a plugin", place);
+            self.doc.plugins.extend(path.map(|path| PluginDoc { path, sha256: None }));
+            return;
+        };
+        let (mut path, mut sha256) = (None, None);
+        for (key, value) in fields {
+            match key.text.as_str() {
+                "path" => path = self.fixed_text("the path of a plugin", value),
+                "sha256" => sha256 = self.fixed_text("the SHA-256 of a plugin", value),
+                _ => self.unknown_key(key, "key of a plugin", &PLUGIN_KEYS),
+            }
+        }
+        match path {
+            Some(path) => self.doc.plugins.push(PluginDoc { path, sha256 }),
+            None => self.wrong_shape("a plugin", place, "a path, or a mapping with path and sha256"),
         }
     }
 

@@ -16,7 +16,7 @@ const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$";
 #[must_use]
 pub fn schema(registry: &Registry) -> Value {
     let defs: Map<String, Value> =
-        registry.iter().map(|factory| (factory.name.to_owned(), element_schema(factory))).collect();
+        registry.all().iter().map(|factory| (factory.name.to_owned(), element_schema(factory))).collect();
     json!({
         "$schema": DIALECT,
         "title": "millstream pipeline",
@@ -25,11 +25,33 @@ pub fn schema(registry: &Registry) -> Value {
         "properties": {
             "name": { "type": "string", "description": "Name of the pipeline." },
             "description": { "type": "string", "description": "What the pipeline is for." },
+            "plugins": plugins_schema(),
             "params": params_schema(),
             "elements": elements_schema(registry),
             "links": links_schema(),
         },
         "$defs": defs,
+    })
+}
+
+fn plugins_schema() -> Value {
+    let place = json!({
+        "anyOf": [
+            { "type": "string", "description": "A folder, a manifest or a library; relative to this file." },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["path"],
+                "properties": {
+                    "path": { "type": "string", "description": "A folder, a manifest or a library; relative to this file." },
+                    "sha256": { "type": "string", "description": "SHA-256 of the library, if only that one will do." },
+                },
+            },
+        ],
+    });
+    json!({
+        "description": "Where plugins of this pipeline are, before the usual places.",
+        "anyOf": [place, { "type": ["array", "null"], "items": place }],
     })
 }
 
@@ -58,9 +80,10 @@ fn params_schema() -> Value {
 }
 
 fn elements_schema(registry: &Registry) -> Value {
+    let all = registry.all();
     let kinds: Vec<Value> =
-        registry.iter().map(|factory| json!({ "const": factory.name, "description": factory.summary })).collect();
-    let rules: Vec<Value> = registry
+        all.iter().map(|factory| json!({ "const": factory.name, "description": factory.summary })).collect();
+    let rules: Vec<Value> = all
         .iter()
         .map(|factory| {
             json!({

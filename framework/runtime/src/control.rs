@@ -40,6 +40,8 @@ pub(crate) struct Control {
 pub(crate) struct Mail {
     pub(crate) requests: VecDeque<(usize, PadId, Request)>,
     pub(crate) commands: Vec<Command>,
+    /// Elements that asked to be called, from threads of their own.
+    pub(crate) woken: Vec<usize>,
     waker: Option<Waker>,
 }
 
@@ -109,6 +111,16 @@ impl Control {
         if self.is_closed() {
             drop(self.take());
         }
+    }
+
+    /// An element of the task's chain asks to be called.
+    pub(crate) fn wake(&self, node: usize) {
+        self.touch(|mail| mail.woken.push(node));
+    }
+
+    /// Elements that asked to be called since the last time.
+    pub(crate) fn take_woken(&self) -> Vec<usize> {
+        std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner).woken)
     }
 
     /// Ready when the pipeline wants something else than that the task runs; otherwise wakes the caller when that may be.

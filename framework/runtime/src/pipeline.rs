@@ -45,6 +45,8 @@ pub struct Pipeline {
     drops: Vec<(Arc<str>, Arc<DropStats>)>,
     /// What the graph and each branch are built from.
     blueprints: Arc<Mutex<Vec<Arc<Blueprint>>>>,
+    /// Since when it runs, on the clock.
+    base_time: Time,
     handles: HashMap<Arc<str>, Box<dyn Any + Send + Sync>>,
     places: HashMap<Arc<str>, (usize, usize)>,
     latency: TimeDelta,
@@ -117,7 +119,8 @@ impl Pipeline {
         let (bus_sender, bus) = bus();
         let failures = Arc::<Failures>::default();
         let spin = spawner.has_parallel_tasks();
-        let outside = Outside { env: &env, bus: &bus_sender, failures: &failures, spin, seat: seat.into() };
+        let base_time = env.clock.now();
+        let outside = Outside { env: &env, bus: &bus_sender, failures: &failures, spin, seat: seat.into(), base_time };
         let plan = plan(graph, &outside, None)?;
         let (end_sender, ends) = mpsc::unbounded_channel();
         let mut pipeline = Self {
@@ -131,6 +134,7 @@ impl Pipeline {
             links: Arc::default(),
             drops: Vec::new(),
             blueprints: Arc::default(),
+            base_time,
             handles: HashMap::new(),
             places: HashMap::new(),
             latency: TimeDelta::ZERO,
@@ -268,8 +272,14 @@ impl Pipeline {
         });
         let entry = entry.ok_or_else(|| Error::settings("the branch has no unlinked sink pad to be fed through"))?;
         let spin = self.spawner.has_parallel_tasks();
-        let outside =
-            Outside { env: &self.env, bus: &self.bus_sender, failures: &self.failures, spin, seat: None.into() };
+        let outside = Outside {
+            env: &self.env,
+            bus: &self.bus_sender,
+            failures: &self.failures,
+            spin,
+            seat: None.into(),
+            base_time: self.base_time,
+        };
         let mut plan = plan(branch, &outside, Some(entry))?;
         let sender = plan.entry.take().ok_or_else(|| Error::bug("a branch without an entry"))?;
         let to = format!("{}.sink", branch.nodes[entry].name);

@@ -159,7 +159,8 @@ impl Port {
             let mut state = self.lock();
             (state.group, state.wanted) = (true, wanted);
             for (i, pad) in state.pads.iter_mut().enumerate() {
-                pad.held = Held { buffers: inbox.len(PadId(i as u16)), bytes: 0 };
+                let at = PadId(i as u16);
+                pad.held = Held { buffers: inbox.len(at), bytes: inbox.bytes_on(at) };
             }
             state.release()
         };

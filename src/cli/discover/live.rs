@@ -211,7 +211,7 @@ fn graph(registry: &Registry, element: &str, url: &str, timeout: Duration, captu
     let entries =
         vec![("location", Node::scalar(url)), ("timeout", Node::scalar(timeout)), ("retries", Node::scalar("0"))];
     let mut graph = Graph::default();
-    let settings = Settings::text(factory, Node::map(entries));
+    let settings = Settings::text(&factory, Node::map(entries));
     let source = probe::node(element.into(), capture_factory(capture));
     graph.nodes.push(millstream::graph::Node { factory: factory.clone(), settings, ..source });
     graph.nodes.push(probe::node("capture".into(), capture_factory(capture)));

@@ -51,7 +51,7 @@ pub fn tsdemux(data: &[u8]) {
     let mut registry = Registry::new();
     millstream_ts::register(&mut registry);
     let factory = registry.get("tsdemux").expect("it is registered");
-    let builder = PADS.iter().fold(Harness::builder(factory), |builder, pad| builder.src(pad));
+    let builder = PADS.iter().fold(Harness::builder(&factory), |builder, pad| builder.src(pad));
     let mut harness = builder.build().expect("defaults work");
     let _refused = harness.push_bytes("sink", &stream, piece).and_then(|()| harness.eos());
     harness.assert_contract();

@@ -7,6 +7,7 @@
 //! | `corpus` | every valid file is read as libavformat 62 reads it, and survives demux -> mux -> demux |
 //! | `broken` | damaged input: no panic, no hang, bounded memory, nothing lost silently |
 //! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
+//! | `plugins` | plugins in Rust and C are found, described, run and refused |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
 //! | `templates` | a pipeline for each published stream: isolation, limits, names that are tricks |
 //! | `interop` | foreign analysers and players are content with our output, and we with theirs |
@@ -23,6 +24,7 @@
 //! | [`sim`] | runs a launch line on a virtual clock and files in memory, and keeps everything that came out |
 //! | [`conversation`] | what RTMP peers said to each other, in order |
 //! | [`elements`] | elements for tests: `collect`, `lookahead`, `tardy` |
+//! | [`plugins`] | plugins for tests: the templates, built |
 //! | [`program`] | runs a foreign program, with a time limit |
 //! | [`live`] | programs that run beside a test, ports, and patience |
 //! | [`peers`] | foreign programs as judges, and the files they are shown |
@@ -37,6 +39,7 @@ pub mod elements;
 pub mod live;
 pub mod logs;
 pub mod peers;
+pub mod plugins;
 pub mod program;
 pub mod random;
 pub mod rtmp;

@@ -14,7 +14,7 @@ use millstream_testkit::{Harness, Row, manifest, media::media_bytes};
 pub(crate) fn factory(name: &str) -> Arc<Factory> {
     let mut registry = Registry::new();
     millstream_ts::elements::register(&mut registry);
-    registry.get(name).unwrap().clone()
+    registry.get(name).unwrap()
 }
 
 /// A demuxer with these pads.

@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
-use super::{Node, NodeDeserializer, NodeKind, Property, SettingsError, SettingsErrorKind, check, props};
+use super::{Node, NodeDeserializer, NodeKind, Property, SettingsError, SettingsErrorKind, check, dynamic, props};
 
 /// Parsed settings of some element, to be downcast by its constructor.
 pub type AnySettings = Box<dyn Any + Send + Sync>;
@@ -16,8 +16,13 @@ pub type AnySettings = Box<dyn Any + Send + Sync>;
 #[derive(Clone, Copy)]
 pub struct SettingsDecl {
     type_name: &'static str,
-    deserialize: fn(&Node) -> Result<AnySettings, SettingsError>,
-    schema: fn() -> Schema,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Typed { deserialize: fn(&Node) -> Result<AnySettings, SettingsError>, schema: fn() -> Schema },
+    Dynamic(&'static Schema),
 }
 
 impl SettingsDecl {
@@ -26,8 +31,24 @@ impl SettingsDecl {
     pub fn of<S: DeserializeOwned + JsonSchema + Send + Sync + 'static>() -> Self {
         Self {
             type_name: std::any::type_name::<S>(),
-            deserialize: |node| Ok(Box::new(S::deserialize(NodeDeserializer::new(node))?)),
-            schema: schema_of::<S>,
+            kind: Kind::Typed {
+                deserialize: |node| Ok(Box::new(S::deserialize(NodeDeserializer::new(node))?)),
+                schema: schema_of::<S>,
+            },
+        }
+    }
+
+    /// The declaration of settings that only their schema describes, those of plugins: they become a [`serde_json::Value`], an object in which
+    /// numbers and flags are what the schema says, and everything else is text as it was written.
+    #[must_use]
+    pub fn dynamic(schema: &'static Schema) -> Self {
+        Self { type_name: "serde_json::Value", kind: Kind::Dynamic(schema) }
+    }
+
+    fn deserialize(&self, node: &Node) -> Result<AnySettings, SettingsError> {
+        match self.kind {
+            Kind::Typed { deserialize, .. } => deserialize(node),
+            Kind::Dynamic(schema) => Ok(Box::new(dynamic::value(node, schema)?)),
         }
     }
 
@@ -44,7 +65,7 @@ impl SettingsDecl {
     pub fn parse(&self, node: &Node) -> Result<AnySettings, SettingsError> {
         match self.check(node).into_iter().next() {
             Some(error) => Err(error),
-            None => (self.deserialize)(node),
+            None => self.deserialize(node),
         }
     }
 
@@ -53,7 +74,7 @@ impl SettingsDecl {
     /// # Errors
     /// What serde refuses.
     pub fn parse_again(&self, node: &Node) -> Result<AnySettings, SettingsError> {
-        (self.deserialize)(node)
+        self.deserialize(node)
     }
 
     /// Like [`SettingsDecl::parse`], but gives every fault that can be told apart: after a faulty property the rest is
@@ -67,7 +88,7 @@ impl SettingsDecl {
         let mut faulty: Vec<String> = errors.iter().filter_map(top_level).collect();
         drop_entries(&mut rest, &faulty);
         loop {
-            match (self.deserialize)(&rest) {
+            match self.deserialize(&rest) {
                 Ok(settings) if errors.is_empty() => return Ok(settings),
                 Ok(_) => break,
                 Err(error) => {
@@ -92,7 +113,10 @@ impl SettingsDecl {
     /// The JSON Schema of the settings, with everything inline.
     #[must_use]
     pub fn schema(&self) -> Schema {
-        (self.schema)()
+        match self.kind {
+            Kind::Typed { schema, .. } => schema(),
+            Kind::Dynamic(schema) => schema.clone(),
+        }
     }
 
     /// The properties in the order of the struct.

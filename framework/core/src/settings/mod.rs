@@ -25,6 +25,7 @@
 mod check;
 mod de;
 mod decl;
+mod dynamic;
 mod error;
 mod node;
 mod props;

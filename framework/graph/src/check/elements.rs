@@ -69,7 +69,7 @@ impl<'a> Checker<'a> {
     }
 
     fn element(&mut self, doc: &'a ElementDoc) -> Built<'a> {
-        let factory = self.registry.get(&doc.element.value).cloned();
+        let factory = self.registry.get(&doc.element.value);
         let mut built = Built {
             doc,
             factory: None,
@@ -108,8 +108,11 @@ impl<'a> Checker<'a> {
             }
             _ => Vec::new(),
         };
-        let known = self.registry.iter().map(|factory| factory.name).chain(declared);
-        let near = did_you_mean(kind, known);
+        if let Some(trouble) = self.registry.trouble(kind) {
+            return self.diagnostics.push(d.hint(trouble));
+        }
+        let known = self.registry.all();
+        let near = did_you_mean(kind, known.iter().map(|factory| factory.name).chain(declared));
         self.diagnostics.push(match near {
             Some(near) => d.hint(format!("did you mean `{near}`?")),
             None => d.hint("`inspect` lists the elements there are"),

@@ -19,6 +19,16 @@ pub fn to_yaml(doc: &PipelineDoc) -> String {
             let _ = writeln!(out, "{key}: {}", scalar(&text.value, true));
         }
     }
+    if !doc.plugins.is_empty() {
+        out.push_str("plugins:\n");
+    }
+    for plugin in &doc.plugins {
+        let path = scalar(&plugin.path.value, true);
+        let _ = match &plugin.sha256 {
+            None => writeln!(out, "  - {path}"),
+            Some(sha256) => writeln!(out, "  - {{ path: {path}, sha256: {} }}", scalar(&sha256.value, true)),
+        };
+    }
     if !doc.params.is_empty() {
         out.push_str("params:\n");
         doc.params.iter().for_each(|param| write_param(&mut out, param));

@@ -10,7 +10,9 @@ mod isolate;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use millstream_core::{BlockingSource, Flow, Item, Output, PadId, PadSet, Produce, Request, Result, Time, Transform};
+use millstream_core::{
+    BlockingSource, Flow, Item, Output, PadId, PadSet, Produce, Request, Result, Time, Transform, WakeHandle,
+};
 
 use crate::bus::BusSender;
 use crate::failures::Failures;
@@ -64,6 +66,8 @@ pub(crate) struct Slot {
     pub(crate) isolated: bool,
     /// An input that is lost is one that is absent.
     pub(crate) survives_lost_inputs: bool,
+    /// How the element is woken from threads of its own.
+    pub(crate) waker: WakeHandle,
 }
 
 /// Who feeds a sink pad.
@@ -262,16 +266,29 @@ impl Chain {
             if let Kind::Aggregate(group) = &mut self.nodes[node].kind {
                 group.wanted = PadSet::empty();
             }
-            self.guard(|chain| {
-                if matches!(chain.nodes[node].kind, Kind::Aggregate(_)) {
-                    let next = chain.step(node)?;
-                    chain.stack.extend(next);
-                    return Ok(());
-                }
-                chain.call(node, |_, transform, out| transform.map_or(Ok(()), |t| t.wake(now, out)))
-            })?;
+            self.wake_one(node, now)?;
         }
         Ok(())
+    }
+
+    /// Calls an element that asked for it from a thread of its own. A source is called anyway.
+    pub(crate) fn wake_from_outside(&mut self, node: usize) -> Result<()> {
+        match self.nodes.get(node) {
+            Some(slot) if slot.waker.take() => self.wake_one(node, self.out.now()),
+            _ => Ok(()),
+        }
+    }
+
+    fn wake_one(&mut self, node: usize, now: Time) -> Result<()> {
+        self.guard(|chain| {
+            if matches!(chain.nodes[node].kind, Kind::Aggregate(_)) {
+                let next = chain.step(node)?;
+                chain.stack.extend(next);
+                return Ok(());
+            }
+            chain.call(node, |_, transform, out| transform.map_or(Ok(()), |t| t.wake(now, out)))
+        })
+        .map(drop)
     }
 
     /// Puts what `out` asked for into effect on behalf of a node.

@@ -172,10 +172,12 @@ impl Task {
                 batch.extend(lost.into_iter().map(|pad| (pad, Item::Absent)));
             }
             self.chain.set_now(self.env.clock.now());
-            match woken {
-                Woken::Control if self.serve()? => return Ok(End::Cancelled),
-                Woken::Control | Woken::Ready => {}
-                Woken::Timer => self.timers()?,
+            if matches!(woken, Woken::Timer) {
+                self.timers()?;
+            }
+            // Also when there is always something to take.
+            if self.control.is_dirty() && self.serve()? {
+                return Ok(End::Cancelled);
             }
             if self.chain.has_pending() && self.drain().await? {
                 return Ok(End::Cancelled);
@@ -395,7 +397,11 @@ impl Task {
 
 fn serve(chain: &mut Chain, control: &Control) -> Result<bool> {
     let (requests, commands) = control.take();
+    let woken = control.take_woken();
     commands.into_iter().for_each(|command| command(chain));
+    for node in woken {
+        chain.wake_from_outside(node)?;
+    }
     for (node, pad, request) in requests {
         chain.request(node, pad, request)?;
     }

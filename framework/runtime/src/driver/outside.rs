@@ -317,6 +317,10 @@ impl SinkPort for PortInbox {
         lock(&self.task).task.control.is_stopping()
     }
 
+    fn flushing(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(poll_fn(|cx| self.port.poll_flushed(cx)))
+    }
+
     fn effects(&mut self, out: &mut Output) {
         lock(&self.task).task.chain.effects_of(0, out);
     }

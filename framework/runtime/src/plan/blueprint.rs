@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use millstream_core::element::Leaky;
 use millstream_core::{
-    Blocking, CapsSet, Direction, Element, Env, Error, PadId, Presence, QueueLimits, Result, Transform,
+    Blocking, CapsSet, Direction, Element, Env, Error, PadId, Presence, QueueLimits, Result, Time, Transform,
+    WakeHandle,
 };
 use millstream_graph::{Graph, Link, OnError};
 
 use super::domain::{Domain, domains};
-use super::{Fed, LinkHandle, Outside, PlannedTask, Spec, assign, behind_fan_out, build, places_of, roots};
+use super::{
+    Built, Fed, LinkHandle, Outside, PlannedTask, Spec, assign, behind_fan_out, build, element_of, places_of, roots,
+};
 use crate::bus::BusSender;
 use crate::chain::{Chain, Group, Kind, Slot, Upstream};
 use crate::control::Control;
@@ -31,6 +34,7 @@ pub(crate) struct Blueprint {
     pub(crate) bus: BusSender,
     pub(crate) failures: Arc<Failures>,
     spin: bool,
+    base_time: Time,
     entry: Option<usize>,
     /// Who feeds the entry: its task and place there, and the name of the link's far end.
     pub(crate) feeder: OnceLock<(Arc<Control>, usize, String)>,
@@ -86,7 +90,7 @@ impl Blueprint {
         entry: Option<usize>,
         live: Vec<bool>,
         order: &[usize],
-        elements: &[Option<Element>],
+        elements: &[Option<Built>],
     ) -> Self {
         let behind = behind_fan_out(graph, order);
         let (domains, domain_of) = domains(graph, order, entry, &behind);
@@ -102,6 +106,7 @@ impl Blueprint {
             bus: outside.bus.clone(),
             failures: outside.failures.clone(),
             spin: outside.spin,
+            base_time: outside.base_time,
             entry,
             feeder: OnceLock::new(),
             places: places_of(&specs, graph.nodes.len()),
@@ -162,10 +167,11 @@ impl Blueprint {
 
     /// Builds the elements of a domain once more, and its tasks of them.
     pub(crate) fn rebuild(&self, domain: usize) -> Result<Assembled> {
-        let mut elements: Vec<Option<Element>> = self.graph.nodes.iter().map(|_| None).collect();
+        let mut elements: Vec<Option<Built>> = self.graph.nodes.iter().map(|_| None).collect();
         let mut unheard = HashMap::new();
         for &node in &self.domains[domain].nodes {
-            let fed = Fed { entry: self.entry == Some(node), live: self.live[node], seat: None };
+            let fed =
+                Fed { entry: self.entry == Some(node), live: self.live[node], seat: None, base_time: self.base_time };
             elements[node] = Some(build(&self.graph, node, &self.env, fed, &mut unheard)?);
         }
         let tasks = self.tasks_of(domain);
@@ -178,7 +184,7 @@ impl Blueprint {
     }
 
     /// Makes these tasks of the elements.
-    pub(super) fn assemble(&self, elements: Vec<Option<Element>>, tasks: &[usize]) -> Result<Assembled> {
+    pub(super) fn assemble(&self, elements: Vec<Option<Built>>, tasks: &[usize]) -> Result<Assembled> {
         let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut assembly = Assembly { plan: self, elements, ports, tasks, senders: HashMap::new() };
         let (crossings, entry) = assembly.connect();
@@ -218,7 +224,7 @@ impl Blueprint {
 /// Tasks under construction.
 struct Assembly<'a> {
     plan: &'a Blueprint,
-    elements: Vec<Option<Element>>,
+    elements: Vec<Option<Built>>,
     ports: Vec<Arc<Port>>,
     tasks: &'a [usize],
     /// Sending ends of the links between tasks, by link.
@@ -260,7 +266,7 @@ impl Assembly<'_> {
     }
 
     fn limits(&self, node: usize) -> QueueLimits {
-        let mut limits = match &self.elements[node] {
+        let mut limits = match element_of(&self.elements, node) {
             Some(Element::Queue(limits)) => *limits,
             _ => DEFAULT_LIMITS,
         };
@@ -276,9 +282,14 @@ impl Assembly<'_> {
         let mut chain = Chain::new(plan.bus.clone(), whereabouts.clone(), plan.failures.clone());
         let mut head = None;
         for &node in &plan.specs[task].members {
-            let (kind, transform, node_head) = self.kind_of(node, task)?;
+            let built = self.elements[node].take().ok_or_else(|| Error::bug("an element was used twice"))?;
+            let (kind, transform, node_head) = self.kind_of(built.element, node, task);
             head = head.or(Some(node_head));
-            chain.add(self.slot(node, kind), transform);
+            if built.waker.is_used() {
+                let (control, at) = (plan.controls[task].clone(), chain.nodes.len());
+                built.waker.connect(move || control.wake(at));
+            }
+            chain.add(self.slot(node, kind, built.waker), transform);
         }
         let Some(head) = head else { return Err(Error::bug("a task without elements")) };
         let blocks = |n: &usize| plan.graph.nodes[*n].factory.blocking != Blocking::None;
@@ -297,11 +308,10 @@ impl Assembly<'_> {
         Ok(PlannedTask { index: task, driver, control, whereabouts, names, place, is_source, has_sink })
     }
 
-    fn kind_of(&mut self, node: usize, task: usize) -> Result<Taken> {
-        let element = self.elements[node].take().ok_or_else(|| Error::bug("an element was used twice"))?;
+    fn kind_of(&self, element: Element, node: usize, task: usize) -> Taken {
         let port = &self.ports[task];
         let fed = || Head::Port(port.clone());
-        Ok(match element {
+        match element {
             Element::Transform(t) => (Kind::Transform, Some(t), fed()),
             Element::Aggregate(a) => {
                 let pads = self.plan.graph.links_into(node).count() + usize::from(self.plan.entry == Some(node));
@@ -311,10 +321,10 @@ impl Assembly<'_> {
             Element::BlockingSource(s) => (Kind::BlockingSource(s), None, Head::Blocking),
             Element::Source(s) => (Kind::Outside(Default::default()), None, Head::Source(s)),
             Element::Sink(s) => (Kind::Outside(Default::default()), None, Head::Sink(s, port.clone())),
-        })
+        }
     }
 
-    fn slot(&mut self, node: usize, kind: Kind) -> Slot {
+    fn slot(&mut self, node: usize, kind: Kind, waker: WakeHandle) -> Slot {
         let plan = self.plan;
         let (task, _) = plan.places[node];
         let all = || plan.graph.links.iter().enumerate();
@@ -347,6 +357,7 @@ impl Assembly<'_> {
             seek: None,
             isolated: plan.isolated[node],
             survives_lost_inputs: plan.graph.nodes[node].factory.survives_lost_inputs,
+            waker,
         }
     }
 }

@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex};
 
 use millstream_core::registry::LinkedPad;
 use millstream_core::template::Seat;
-use millstream_core::{Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Result, TimeDelta};
+use millstream_core::{
+    Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Result, Time, TimeDelta, WakeHandle,
+};
 use millstream_graph::{Graph, Link};
 
 use crate::bus::BusSender;
@@ -40,6 +42,12 @@ pub(crate) struct Plan {
     pub(crate) latency: TimeDelta,
     /// Sending end of the entry, when the graph is a branch to be attached.
     pub(crate) entry: Option<PortSender>,
+}
+
+/// A built element, and how it is woken from outside.
+pub(crate) struct Built {
+    pub(crate) element: Element,
+    pub(crate) waker: WakeHandle,
 }
 
 /// What elements leave for the application, by name.
@@ -98,6 +106,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) spin: bool,
     /// For whom the graph is started, and the element that is given it: an instance of a template.
     pub(crate) seat: RefCell<Option<(Arc<str>, Seat)>>,
+    /// Since when the pipeline runs, on the clock.
+    pub(crate) base_time: Time,
 }
 
 impl Outside<'_> {
@@ -130,7 +140,7 @@ pub(crate) fn plan(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>) -
 
 /// Elements by node, and what they left for the application.
 struct Elements {
-    built: Vec<Option<Element>>,
+    built: Vec<Option<Built>>,
     handles: Handles,
 }
 
@@ -138,7 +148,8 @@ fn build_all(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>, live: &
     let mut handles = HashMap::new();
     let mut built = Vec::with_capacity(graph.nodes.len());
     for (node, live) in live.iter().enumerate() {
-        let fed = Fed { entry: entry == Some(node), live: *live, seat: outside.seat(&graph.nodes[node].name) };
+        let seat = outside.seat(&graph.nodes[node].name);
+        let fed = Fed { entry: entry == Some(node), live: *live, seat, base_time: outside.base_time };
         built.push(Some(build(graph, node, outside.env, fed, &mut handles)?));
     }
     Ok(Elements { built, handles })
@@ -152,9 +163,11 @@ struct Fed {
     live: bool,
     /// From one who has come already.
     seat: Option<Seat>,
+    /// Since when the pipeline runs.
+    base_time: Time,
 }
 
-fn build(graph: &Graph, node: usize, env: &Env, fed: Fed, handles: &mut Handles) -> Result<Element> {
+fn build(graph: &Graph, node: usize, env: &Env, fed: Fed, handles: &mut Handles) -> Result<Built> {
     let spec = &graph.nodes[node];
     let pad = |index: usize, name: &str, link: Option<&Link>| LinkedPad {
         id: PadId(index as u16),
@@ -169,13 +182,13 @@ fn build(graph: &Graph, node: usize, env: &Env, fed: Fed, handles: &mut Handles)
     }
     let srcs = graph.links_out_of(node).enumerate().map(|(i, l)| pad(i, &l.from.pad, Some(l))).collect();
     let mut cx = BuildCx::new(&spec.name, env.clone(), sinks, srcs).with_seat(fed.seat);
-    cx.live = fed.live;
+    (cx.live, cx.base_time) = (fed.live, fed.base_time);
     let settings = spec.settings.make().map_err(|e| e.in_element(&cx.name))?;
     let element = spec.factory.build(settings, &cx)?;
     if let Some(handle) = cx.take_handle() {
         handles.insert(cx.name.clone(), handle);
     }
-    Ok(element)
+    Ok(Built { element, waker: cx.wake_handle() })
 }
 
 /// Which nodes are live sources, or fed by one.
@@ -218,17 +231,17 @@ fn topological(graph: &Graph) -> Result<Vec<usize>> {
 }
 
 /// Which elements share a task. What is built anew by itself does not share one with others.
-fn assign(graph: &Graph, order: &[usize], elements: &[Option<Element>], domain_of: &[Option<usize>]) -> Vec<Spec> {
+fn assign(graph: &Graph, order: &[usize], elements: &[Option<Built>], domain_of: &[Option<usize>]) -> Vec<Spec> {
     let mut specs: Vec<Spec> = Vec::new();
     let mut task_of = vec![usize::MAX; graph.nodes.len()];
     for &node in order {
         let mut feeders: Vec<usize> = graph.links_into(node).map(|l| task_of[l.from.node]).collect();
         feeders.dedup();
-        let joins = match (&elements[node], feeders.as_slice()) {
+        let joins = match (element_of(elements, node), feeders.as_slice()) {
             (Some(Element::Transform(_) | Element::Aggregate(_)), [task])
                 if domain_of[specs[*task].head] == domain_of[node] =>
             {
-                let fed_by_socket = matches!(elements[specs[*task].head], Some(Element::Source(_)));
+                let fed_by_socket = matches!(element_of(elements, specs[*task].head), Some(Element::Source(_)));
                 match graph.nodes[node].factory.blocking {
                     Blocking::None => Some(*task),
                     // A slow disk must not keep a socket from being read.
@@ -245,6 +258,10 @@ fn assign(graph: &Graph, order: &[usize], elements: &[Option<Element>], domain_o
         }
     }
     specs
+}
+
+fn element_of(elements: &[Option<Built>], node: usize) -> Option<&Element> {
+    elements[node].as_ref().map(|built| &built.element)
 }
 
 fn places_of(specs: &[Spec], nodes: usize) -> Vec<(usize, usize)> {
