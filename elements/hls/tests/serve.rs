@@ -131,6 +131,42 @@ fn hls_10_parts_of_segments_are_the_same_from_memory_and_from_the_directory() {
 }
 
 #[test]
+fn players_that_lately_asked_for_something_are_counted() {
+    let Machine { runtime, net, pipeline: _pipeline, input: _input, .. } = machine("");
+    let clock = runtime.env().clock.clone();
+    runtime.block_on(async {
+        let players = async |client: &mut Client| {
+            let head = client.ask("GET", "/metrics", "").await;
+            let page = String::from_utf8(client.body(&head).await.to_vec()).unwrap();
+            let line = page.lines().find(|line| line.starts_with("millstream_stream_players")).unwrap().to_owned();
+            assert!(line.contains("element=\"hlssink\",stream=\"cam\""), "{line}");
+            line.rsplit_once(' ').unwrap().1.to_owned()
+        };
+        let mut observer = Client::connect(&net, ADDRESS).await;
+        assert_eq!(players(&mut observer).await, "0");
+        // Two programs of one machine, over as many connections as they like.
+        for (agent, target) in [
+            ("hls.js", "/cam/index.m3u8"),
+            ("hls.js", "/cam/seg00008.ts"),
+            ("VLC", "/cam/index.m3u8"),
+            ("curl", "/cam/nothing.ts"),
+        ] {
+            let mut client = Client::connect(&net, ADDRESS).await;
+            let head = client.ask("GET", target, &format!("User-Agent: {agent}\r\n")).await;
+            client.body(&head).await;
+        }
+        assert_eq!(players(&mut observer).await, "2");
+        clock.sleep_until(clock.now() + TimeDelta::from_millis(2500)).await;
+        let (_, list) = playlist(&mut observer, "/cam/index.m3u8").await;
+        assert_eq!(list.segments().len(), 3);
+        assert_eq!(players(&mut observer).await, "3");
+        clock.sleep_until(clock.now() + TimeDelta::from_millis(1000)).await;
+        playlist(&mut observer, "/cam/index.m3u8").await;
+        assert_eq!(players(&mut observer).await, "1", "the others have asked for nothing in three target durations");
+    });
+}
+
+#[test]
 fn no_path_leads_to_another_file() {
     let Machine { runtime, net, files, pipeline: _pipeline, input: _input } =
         machine("path=/live/cam playlist-name=list.m3u8");

@@ -11,6 +11,7 @@
 //! | `transport.rs` | the element with one pad for a transport stream |
 //! | `splitter.rs` | finds the places in a transport stream where a segment can begin |
 
+mod audience;
 mod name;
 mod presentation;
 mod serve;
@@ -50,7 +51,7 @@ everything (`window: 0s` and EXT-X-ENDLIST), and a VOD, is replaced instead.
 - Give it either elementary streams (`video`, `audio`, `audio_%u`) or one transport stream (`sink`).
 - `serve: ADDRESS` serves playlist and segments on the HTTP listener that elements share: to any page (CORS), whole or in ranges, what left \
 the window as long as it is there, and after the end for the length of the playlist while the program goes on. Nothing else in the \
-directory is served.
+directory is served. Players are counted that asked for something within three target durations, told apart by address and User-Agent.
 - Each segment is told on the bus as element message `hls-segment`.
 - HEVC in transport streams plays in hls.js and ffmpeg, not in Apple's players; Opus in few players at all.";
 

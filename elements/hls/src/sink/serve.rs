@@ -12,11 +12,12 @@ use bytes::Bytes;
 use millstream_core::meter::{Meter, Meters};
 use millstream_core::{Env, Error, Output, Result, TimeDelta};
 use millstream_server::http::content::{self, About};
-use millstream_server::http::hyper::header::HeaderValue;
+use millstream_server::http::hyper::header::{self, HeaderValue};
 use millstream_server::http::watch::{Listing, Way};
 use millstream_server::http::{Answer, Ask, Mounted, Route, Server, Slices, check_path, normalise, nothing_here};
 use millstream_server::listen::{Guest, address};
 
+use super::audience::Audience;
 use super::name::percent_encode;
 use super::settings::{HlsSinkSettings, Plan};
 
@@ -92,13 +93,19 @@ impl Serving {
     /// Begins to listen, if nobody else has.
     pub(super) fn start(plan: &Plan, place: &Place, env: &Env, out: &mut Output) -> Result<Self> {
         let server = Server::at(env, place.address)?;
-        let shown = Arc::new(Shown { plan: plan.clone(), env: env.clone(), now: Mutex::default() });
+        let meter = Meters::add(env, "hlssink", place.path.trim_start_matches('/'));
+        let shown = Arc::new(Shown {
+            plan: plan.clone(),
+            env: env.clone(),
+            now: Mutex::default(),
+            audience: Mutex::new(Audience::new(plan.target_duration)),
+            meter: meter.clone(),
+        });
         let mounted = server.mount_folder(&place.path, shown.clone()).map_err(|error| error.on_property("path"))?;
         tracing::info!(at = %server.local(), path = place.path, playlist = plan.playlist_name, "serves players");
         let list = format!("{}/{}", place.path, percent_encode(&plan.playlist_name));
         out.post(address(Guest::Player, "http", server.local(), &list));
         let playlist = format!("{}/{}", place.path, plan.playlist_name);
-        let meter = Meters::add(env, "hlssink", place.path.trim_start_matches('/'));
         let listing = server.list(Way::Hls, &playlist, meter.clone(), place.listed);
         if let Some(scripts) = &place.scripts {
             server.play_with(scripts.clone());
@@ -114,6 +121,8 @@ impl Serving {
     /// A playlist has been published.
     pub(super) fn playlist(&self, text: Bytes) {
         self.shown.now().playlist = Some(text);
+        // Who left says nothing.
+        self.shown.count(None);
     }
 
     /// A segment is whole.
@@ -132,6 +141,8 @@ struct Shown {
     plan: Plan,
     env: Env,
     now: Mutex<Now>,
+    audience: Mutex<Audience>,
+    meter: Arc<Meter>,
 }
 
 #[derive(Default)]
@@ -157,6 +168,17 @@ impl Now {
 impl Shown {
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts players, and one who asks for something among them.
+    fn count(&self, asks: Option<&Ask<'_>>) {
+        let now = self.env.clock.now();
+        let mut audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ask) = asks {
+            let agent = ask.request.headers().get(header::USER_AGENT).map(HeaderValue::as_bytes);
+            audience.asks(ask.connection.peer().ip(), agent.unwrap_or_default(), now);
+        }
+        self.meter.players(audience.count(now));
     }
 
     fn playlist(&self, ask: &Ask<'_>) -> Answer {
@@ -190,10 +212,14 @@ impl Shown {
 impl Route for Shown {
     fn answer(&self, ask: &Ask<'_>) -> Answer {
         if ask.rest == self.plan.playlist_name {
+            self.count(Some(ask));
             return self.playlist(ask);
         }
         match self.plan.segment_name.sequence(ask.rest) {
-            Some(sequence) => self.segment(ask, sequence),
+            Some(sequence) => {
+                self.count(Some(ask));
+                self.segment(ask, sequence)
+            }
             None => nothing_here().into(),
         }
     }

@@ -171,7 +171,7 @@ function draw() {
     "Pictures a second": stream.live && stream.fps ? stream.fps.toFixed(1) : "–",
     "Key frame every": stream.keyframe_distance ? `${stream.keyframe_distance.toFixed(1)} s` : "–",
     Buffered: behind === null ? "–" : `${behind.toFixed(1)} s`,
-    Players: state.way === "hls" ? "not counted" : String(stream.players),
+    Players: String(stream.players),
   };
   fill(facts, Object.entries(pairs).map(([term, value]) => {
     const pair = make("div");
