@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::net::{Net, NoNet};
 use crate::time::Time;
@@ -28,6 +28,25 @@ pub trait Clock: Send + Sync {
     fn sleep_until(&self, deadline: Time) -> BoxFuture<'static, ()>;
     /// Wall-clock time in nanoseconds since 1970-01-01T00:00:00Z, for what is written for people and other machines.
     fn wall(&self) -> Time;
+}
+
+/// A deadline that moves, waited for by whoever is polled by hand. Nothing is registered anew as long as it stays where it is.
+#[derive(Default)]
+pub struct Timer(Option<(Time, BoxFuture<'static, ()>)>);
+
+impl Timer {
+    /// Ready at or after `at`, once; never where there is none.
+    pub fn poll_until(&mut self, at: Option<Time>, clock: &dyn Clock, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.as_ref().map(|(at, _)| *at) != at {
+            self.0 = at.map(|at| (at, clock.sleep_until(at)));
+        }
+        let Some((_, sleep)) = &mut self.0 else { return Poll::Pending };
+        let slept = sleep.as_mut().poll(cx);
+        if slept.is_ready() {
+            self.0 = None;
+        }
+        slept
+    }
 }
 
 /// A file open for reading.

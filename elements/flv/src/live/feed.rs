@@ -86,8 +86,6 @@ pub trait FeedEntry: Send + Sync {
 #[derive(Debug)]
 pub struct Feed<E> {
     ring: Mutex<Ring<E>>,
-    /// Somebody joined or left.
-    news: Notify,
     /// Somebody took something.
     taken: Notify,
 }
@@ -106,6 +104,10 @@ struct Ring<E> {
     has_video: bool,
     has_audio: bool,
     players: Vec<Option<Player>>,
+    /// Somebody joined or left.
+    news: bool,
+    /// Who waits for that.
+    newsreader: Option<Waker>,
     missed: Missed,
     /// Number of the newest header.
     last_head: Option<u64>,
@@ -135,13 +137,15 @@ impl<E: FeedEntry> Feed<E> {
             has_video: false,
             has_audio: false,
             players: Vec::new(),
+            news: false,
+            newsreader: None,
             missed: Missed::default(),
             last_head: None,
             ended: false,
             moving: None,
             room_wanted: false,
         };
-        Arc::new(Self { ring: Mutex::new(ring), news: Notify::new(), taken: Notify::new() })
+        Arc::new(Self { ring: Mutex::new(ring), taken: Notify::new() })
     }
 
     /// Adds a tag. Players hear of it at once, or with the next that is not `quiet`.
@@ -181,9 +185,17 @@ impl<E: FeedEntry> Feed<E> {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until somebody joins or leaves.
-    pub async fn news(&self) {
-        self.news.notified().await;
+    /// Ready when somebody has joined or left since this was ready. For one who asks.
+    pub fn poll_news(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut ring = self.lock();
+        if std::mem::take(&mut ring.news) {
+            return Poll::Ready(());
+        }
+        match &mut ring.newsreader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Whether less waits for the slowest player than half of what the feed may keep. Where it does not, [`Feed::taken`] says when to look
@@ -274,9 +286,18 @@ impl<E: FeedEntry> Feed<E> {
             }
         };
         let heads = ring.heads.clone();
+        let newsreader = ring.tell_news();
         drop(ring);
-        self.news.notify_one();
+        newsreader.into_iter().for_each(Waker::wake);
         Cursor { feed: self.clone(), slot, heads, needs_key: true, counts: false, asked: false, moves: None }
+    }
+}
+
+impl<E> Ring<E> {
+    /// Somebody joined or left: gives who is to be woken for it.
+    fn tell_news(&mut self) -> Option<Waker> {
+        self.news = true;
+        self.newsreader.take()
     }
 }
 
@@ -529,10 +550,13 @@ impl<E: FeedEntry> Cursor<E> {
 
 impl<E> Drop for Cursor<E> {
     fn drop(&mut self) {
-        if let Some(slot) = self.feed.lock().players.get_mut(self.slot) {
+        let mut ring = self.feed.lock();
+        if let Some(slot) = ring.players.get_mut(self.slot) {
             *slot = None;
         }
-        self.feed.news.notify_one();
+        let newsreader = ring.tell_news();
+        drop(ring);
+        newsreader.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -1,7 +1,11 @@
 //! The sink's side of a feed: from the pipeline to the players, whatever they speak.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
+use millstream_core::env::Timer;
 use millstream_core::meter::Meter;
 use millstream_core::{Buffer, Env, Error, Item, MessageKind, Result, SinkCx, TimeDelta};
 
@@ -25,6 +29,7 @@ pub struct Serving<E, F> {
     cx: SinkCx,
     feed: Arc<Feed<E>>,
     hold: Hold,
+    timer: Timer,
     reader: FlvReader,
     entry: F,
     /// How many players were told of.
@@ -45,7 +50,17 @@ enum Event {
 impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     /// Feeds what comes on the pad; `entry` makes what players get of a tag.
     pub fn new(cx: SinkCx, feed: Arc<Feed<E>>, hold: Hold, entry: F) -> Self {
-        Self { cx, feed, hold, reader: FlvReader::new(), entry, players: 0, meter: None, restart: Restart::default() }
+        Self {
+            cx,
+            feed,
+            hold,
+            timer: Timer::default(),
+            reader: FlvReader::new(),
+            entry,
+            players: 0,
+            meter: None,
+            restart: Restart::default(),
+        }
     }
 
     /// Counts what comes and who is there, too.
@@ -129,19 +144,19 @@ impl<E: FeedEntry, F: FnMut(Tag) -> Option<E>> Serving<E, F> {
     }
 
     async fn next(&mut self) -> Event {
-        let due = self.hold.due().map(|due| self.cx.env.clock.sleep_until(due));
-        let due = async {
-            match due {
-                Some(sleep) => sleep.await,
-                None => std::future::pending().await,
+        let Self { cx, feed, hold, timer, .. } = self;
+        let clock = cx.env.clock.clone();
+        let mut received = pin!(cx.recv());
+        poll_fn(|task| {
+            if let Poll::Ready(item) = received.as_mut().poll(task) {
+                return Poll::Ready(Event::Item(item.map(|(_, item)| item)));
             }
-        };
-        tokio::select! {
-            biased;
-            item = self.cx.recv() => Event::Item(item.map(|(_, item)| item)),
-            () = due => Event::Due,
-            () = self.feed.news() => Event::Players,
-        }
+            if timer.poll_until(hold.due(), &*clock, task).is_ready() {
+                return Poll::Ready(Event::Due);
+            }
+            feed.poll_news(task).map(|()| Event::Players)
+        })
+        .await
     }
 
     fn item(&mut self, item: &Item) -> Result<()> {

@@ -61,6 +61,20 @@ impl Content {
         }
     }
 
+    /// The same, of the bytes of its only chunk where that was gathered, so that what it was read from need not be kept too.
+    fn within(self, chunks: &SharedChunks) -> Self {
+        let [gathered] = chunks.slices() else { return self };
+        let Some(body) = gathered.len().checked_sub(self.body().len()).map(|header| gathered.slice(header..)) else {
+            return self;
+        };
+        match self {
+            // In several chunks there are headers between.
+            content if *content.body() != body => content,
+            Self::Media(media) => Self::Media(Media { payload: body, ..media }),
+            Self::Data(timestamp, _) => Self::Data(timestamp, body),
+        }
+    }
+
     /// The message for a player's stream.
     pub(crate) fn message(&self, stream: u32) -> Message {
         match self {
@@ -83,6 +97,7 @@ impl Entry {
     pub(crate) fn new(content: Content) -> Self {
         let chunks = chunk_once(&content.message(COMMON_STREAM), DEFAULT_CHUNK_SIZE);
         let class = classify(content.kind(), content.body());
+        let content = content.within(&chunks);
         Self { content, chunks, class }
     }
 }
@@ -121,5 +136,30 @@ impl FeedEntry for Entry {
 
     fn at(&self, timestamp: u32) -> Self {
         Self::new(self.content.at(timestamp))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body_of(len: usize) -> Entry {
+        let payload = Bytes::from(vec![0xAF; 64 << 10]).slice(..len);
+        Entry::new(Content::Media(Media { kind: MediaKind::Audio, timestamp: 7, payload }))
+    }
+
+    #[test]
+    fn what_is_kept_of_a_small_message_is_its_chunk_and_not_the_block_it_was_read_into() {
+        let entry = body_of(300);
+        let [chunk] = entry.chunks.slices() else { panic!("{:?}", entry.chunks) };
+        assert_eq!(entry.content.body(), &chunk[chunk.len() - 300..]);
+        assert!(chunk.as_ptr_range().contains(&entry.content.body().as_ptr()));
+    }
+
+    #[test]
+    fn a_large_message_shares_the_block_it_was_read_into() {
+        let entry = body_of(5000);
+        let [_, shared] = entry.chunks.slices() else { panic!("{:?}", entry.chunks) };
+        assert_eq!((entry.content.body().as_ptr(), entry.content.body().len()), (shared.as_ptr(), 5000));
     }
 }

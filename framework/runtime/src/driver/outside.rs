@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use millstream_core::element::{SinkPort, SourcePort};
-use millstream_core::env::BoxFuture;
-use millstream_core::{Env, Error, Item, Output, PadId, Request, Result, Sink, SinkCx, Source, SourceCx, Time};
+use millstream_core::env::{BoxFuture, Timer};
+use millstream_core::{Env, Error, Item, Output, PadId, Request, Result, Sink, SinkCx, Source, SourceCx};
 
 use super::{CloseOnDrop, End, Task};
 use crate::chain::{Chain, Kind, Step};
@@ -134,7 +134,7 @@ impl Beside {
         }
         self.wake_source(drained.is_ready());
         let next = [self.task.chain.deadline(), self.task.chain.hold()].into_iter().flatten().min();
-        if timer.poll_until(next, &self.task.env, cx).is_ready() {
+        if timer.poll_until(next, &*self.task.env.clock, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -147,24 +147,6 @@ impl Beside {
         if matches!(&self.task.chain.nodes[0].kind, Kind::Outside(waiting) if !waiting.is_empty()) {
             self.asking.take().into_iter().for_each(Waker::wake);
         }
-    }
-}
-
-/// The next time at which the driver has something to do.
-#[derive(Default)]
-struct Timer(Option<(Time, BoxFuture<'static, ()>)>);
-
-impl Timer {
-    fn poll_until(&mut self, at: Option<Time>, env: &Env, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.as_ref().map(|(at, _)| *at) != at {
-            self.0 = at.map(|at| (at, env.clock.sleep_until(at)));
-        }
-        let Some((_, sleep)) = &mut self.0 else { return Poll::Pending };
-        let slept = sleep.as_mut().poll(cx);
-        if slept.is_ready() {
-            self.0 = None;
-        }
-        slept
     }
 }
 

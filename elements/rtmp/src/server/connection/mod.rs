@@ -44,8 +44,8 @@ use crate::session::server::{Request, ServerEvent, ServerSession};
 use crate::session::{Phase, SessionError};
 use crate::socket::Socket;
 
-/// Bytes read at a time from a publisher: some frames, so that most messages lie whole in one block.
-const PUBLISHER_BLOCK: usize = 64 << 10;
+/// Most bytes read at a time from a publisher: what the network brings in between two turns of one that is as fast as it.
+const PUBLISHER_BLOCK: usize = 256 << 10;
 /// From whoever has not said what it wants.
 const OTHER_BLOCK: usize = 2 << 10;
 /// From players, which say little more than how much they have got. There may be thousands of them.
