@@ -1,7 +1,9 @@
 //! `hlssink` as a server, on a simulated network: what players get, whole, in parts, and after the end.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test")]
 
+use std::io::{Seek, Write};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -128,6 +130,43 @@ fn hls_10_parts_of_segments_are_the_same_from_memory_and_from_the_directory() {
             assert!(client.read.is_empty());
         }
     });
+}
+
+#[test]
+fn hls_10_playlists_are_compressed_for_who_takes_that_and_for_nobody_else() {
+    let Machine { runtime, net, pipeline: _pipeline, input: _input, .. } = machine("");
+    runtime.block_on(async {
+        let mut client = Client::connect(&net, ADDRESS).await;
+        let (plain, _) = playlist(&mut client, "/cam/index.m3u8").await;
+        assert_eq!((plain.get("content-encoding"), plain.get("vary")), (None, Some("accept-encoding")));
+        let head = client.ask("GET", "/cam/index.m3u8", "").await;
+        let text = client.body(&head).await;
+        for _ in 0..2 {
+            let head = client.ask("GET", "/cam/index.m3u8", "Accept-Encoding: deflate, gzip;q=0.8\r\n").await;
+            assert_eq!((head.get("content-encoding"), head.get("vary")), (Some("gzip"), Some("accept-encoding")));
+            assert_eq!(head.get("content-type"), Some("application/vnd.apple.mpegurl"));
+            let small = client.body(&head).await;
+            assert!(small.len() < text.len() * 3 / 4, "{} of {}", small.len(), text.len());
+            assert!(unzipped(&small) == text[..]);
+        }
+        // A part is one of the text, and segments are compressed already.
+        let head = client.ask("GET", "/cam/index.m3u8", "Accept-Encoding: gzip\r\nRange: bytes=0-6\r\n").await;
+        assert_eq!((head.status(), head.get("content-encoding")), (206, None));
+        assert_eq!(client.body(&head).await, "#EXTM3U");
+        let head = client.ask("GET", "/cam/seg00008.ts", "Accept-Encoding: gzip\r\n").await;
+        assert_eq!((head.status(), head.get("content-encoding"), head.get("vary")), (200, None, None));
+        client.body(&head).await;
+    });
+}
+
+/// As the reference program reads it.
+fn unzipped(small: &[u8]) -> Vec<u8> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(small).unwrap();
+    file.rewind().unwrap();
+    let said = Command::new("gzip").arg("-dc").stdin(file).output().expect("gzip runs");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    said.stdout
 }
 
 #[test]

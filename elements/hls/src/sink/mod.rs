@@ -49,7 +49,7 @@ and the playlist is replaced atomically after it.
 - A new run goes on with the numbers of the segments on disk and marks a discontinuity. A complete presentation that keeps \
 everything (`window: 0s` and EXT-X-ENDLIST), and a VOD, is replaced instead.
 - Give it either elementary streams (`video`, `audio`, `audio_%u`) or one transport stream (`sink`).
-- `serve: ADDRESS` serves playlist and segments on the HTTP listener that elements share: to any page (CORS), whole or in ranges, what left \
+- `serve: ADDRESS` serves playlist and segments on the HTTP listener that elements share: to any page (CORS), whole or in ranges, playlists by gzip where that is taken, what left \
 the window as long as it is there, and after the end for the length of the playlist while the program goes on. Nothing else in the \
 directory is served. Players are counted that asked for something within three target durations, told apart by address and User-Agent.
 - Each segment is told on the bus as element message `hls-segment`.

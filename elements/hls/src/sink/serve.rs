@@ -4,11 +4,14 @@
 //! names that the settings give are served, and no path leads to another file.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use millstream_core::meter::{Meter, Meters};
 use millstream_core::{Env, Error, Output, Result, TimeDelta};
 use millstream_server::http::content::{self, About};
@@ -33,6 +36,9 @@ const SEGMENT_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=360
 
 /// The same where another run may begin anew with the same names.
 const REPLACEABLE_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+/// Longest playlist that is compressed, in bytes: some hours, in some milliseconds.
+const MAX_COMPRESSED: usize = 1 << 20;
 
 const EXAMPLE: &str = "/live/cam";
 
@@ -120,7 +126,9 @@ impl Serving {
 
     /// A playlist has been published.
     pub(super) fn playlist(&self, text: Bytes) {
-        self.shown.now().playlist = Some(text);
+        let mut now = self.shown.now();
+        (now.playlist, now.compressed) = (Some(text), None);
+        drop(now);
         // Who left says nothing.
         self.shown.count(None);
     }
@@ -148,6 +156,8 @@ struct Shown {
 #[derive(Default)]
 struct Now {
     playlist: Option<Bytes>,
+    /// The same by gzip, once somebody has asked for that.
+    compressed: Option<Bytes>,
     /// The last segments, by their numbers.
     recent: VecDeque<(u64, Slices)>,
 }
@@ -190,7 +200,15 @@ impl Shown {
                 .unwrap_or(HeaderValue::from_static("no-cache")),
         };
         let about = About { media_type: HeaderValue::from_static("application/vnd.apple.mpegurl"), cache };
-        content::bytes(ask.request, about, text.into())
+        content::compressible(ask.request, about, text.clone(), || {
+            let mut now = self.now();
+            // Another may have been published meanwhile.
+            let is_this = now.playlist.as_ref().is_some_and(|playlist| playlist.as_ptr() == text.as_ptr());
+            if now.compressed.is_none() && is_this {
+                now.compressed = gzip(&text);
+            }
+            now.compressed.clone().filter(|_| is_this)
+        })
     }
 
     fn segment(&self, ask: &Ask<'_>, sequence: u64) -> Answer {
@@ -207,6 +225,16 @@ impl Shown {
             }
         }
     }
+}
+
+/// A playlist as gzip (RFC 1952); nothing where that would be no gain, or take long.
+fn gzip(text: &[u8]) -> Option<Bytes> {
+    if text.len() > MAX_COMPRESSED {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(text).and_then(|()| encoder.finish());
+    written.ok().filter(|small| small.len() < text.len()).map(Bytes::from)
 }
 
 impl Route for Shown {

@@ -39,6 +39,43 @@ pub fn bytes(request: &Request<()>, about: About, mut content: Slices) -> Answer
     .into()
 }
 
+/// Answers with bytes of which `gzip` makes a smaller representation, for who takes that. Parts are those of the bytes themselves.
+pub fn compressible(
+    request: &Request<()>,
+    about: About,
+    content: Bytes,
+    gzip: impl FnOnce() -> Option<Bytes>,
+) -> Answer {
+    let small = (takes_gzip(request) && !request.headers().contains_key(header::RANGE)).then(gzip).flatten();
+    let encoded = small.is_some();
+    let content = small.unwrap_or(content);
+    let len = content.len() as u64;
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+    let mut response = respond(request, &about, len, |part| Body::Full(content.slice(at(part.start)..at(part.end))));
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if encoded {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        // Parts of this are none of what others get.
+        headers.remove(header::ACCEPT_RANGES);
+    }
+    response.into()
+}
+
+/// Whether `Accept-Encoding` has gzip with a weight above 0 (RFC 9110, 12.5.3). `*` alone does not ask for it.
+fn takes_gzip(request: &Request<()>) -> bool {
+    let values = request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| ["gzip", "x-gzip"].iter().any(|g| name.eq_ignore_ascii_case(g)));
+        let refused = parts.any(|part| {
+            let weight = part.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+            weight.is_some_and(|(_, weight)| weight.trim().parse::<f32>().map_or(true, |weight| weight <= 0.0))
+        });
+        is_gzip && !refused
+    })
+}
+
 /// Answers with a file, which is read where it keeps no task waiting. What is no file is not there.
 pub fn file(request: &Request<()>, about: About, path: PathBuf, env: &Env) -> Answer {
     let (env, fs, head) = (env.clone(), env.fs.clone(), Head::of(request));
@@ -199,6 +236,28 @@ fn read(env: &Env, mut file: Box<dyn ReadFile>, at: u64) -> BoxFuture<'static, O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gzip_is_taken_as_rfc_9110_says() {
+        for (accepts, expected) in [
+            (Some("gzip"), true),
+            (Some("deflate, GZIP;q=0.5, br"), true),
+            (Some("x-gzip"), true),
+            (Some("gzip; q=0"), false),
+            (Some("gzip;q=0.000"), false),
+            (Some("gzip;q=x"), false),
+            (Some("identity, *"), false),
+            (Some("gzipped"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let mut request = Request::new(());
+            if let Some(accepts) = accepts {
+                request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepts));
+            }
+            assert_eq!(takes_gzip(&request), expected, "{accepts:?}");
+        }
+    }
 
     #[test]
     fn ranges_are_those_of_rfc_9110() {
