@@ -10,7 +10,7 @@ use millstream_core::env::BoxFuture;
 use millstream_core::meter::{Meter, Meters};
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
-    Buffer, BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
+    BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
 };
 use millstream_flv::live::{FeedLimits, count};
 use millstream_flv::wire::FlvReader;
@@ -174,7 +174,7 @@ impl Sink for RtmpSink {
                 },
                 gop_cache: self.live,
                 // A file waits; what is live does not.
-                thins: self.live,
+                waits: !self.live,
             });
             // The stream is a key, which only its server may see: its place is named without it.
             let meter = Meters::add(&cx.env, "rtmpsink", &self.url.to_string());
@@ -213,7 +213,7 @@ impl Sink for RtmpSink {
                 }
             };
             let (reader, wait) = (FlvReader::new(), !self.live);
-            let intake = Intake { meter, cx, feed, reader, wait, heard, is_connected: false };
+            let intake = Intake { has_tags: false, meter, cx, feed, reader, wait, heard, is_connected: false };
             // Delivery ends behind the end of the feed, which the intake brings.
             match tokio::try_join!(intake.run(), both) {
                 Ok(_) | Err(Ended::Stopped) => Ok(()),
@@ -241,6 +241,8 @@ struct Intake {
     cx: SinkCx,
     feed: Arc<Feed>,
     reader: FlvReader,
+    /// The reader may have more of what came.
+    has_tags: bool,
     meter: Arc<Meter>,
     /// For room, instead of leaving out.
     wait: bool,
@@ -257,8 +259,9 @@ impl Intake {
                 biased;
                 Some(notice) = self.heard.recv() => self.tell(notice)?,
                 () = self.feed.taken(), if full => {}
+                () = async {}, if !full && self.has_tags => self.tags()?,
                 item = self.cx.recv(), if !full => match item {
-                    Some((_, item)) => self.item(item)?,
+                    Some((_, item)) => self.item(item),
                     None => break,
                 },
             }
@@ -328,24 +331,29 @@ impl Intake {
         });
     }
 
-    fn item(&mut self, item: Item) -> Result<()> {
+    fn item(&mut self, item: Item) {
         match item {
-            Item::Buffer(buffer) => self.buffer(&buffer)?,
+            Item::Buffer(buffer) => {
+                buffer.payload.slices().iter().for_each(|slice| self.reader.push(slice.clone()));
+                self.has_tags = true;
+            }
             Item::StreamStart(_) | Item::Flush(_) => self.reader = FlvReader::new(),
             _ => {}
         }
-        Ok(())
     }
 
-    fn buffer(&mut self, buffer: &Buffer) -> Result<()> {
-        buffer.payload.slices().iter().for_each(|slice| self.reader.push(slice.clone()));
-        loop {
-            let tag = self.reader.next().map_err(|error| Error::malformed(error.to_string()))?;
-            let Some(tag) = tag else { return Ok(()) };
+    /// Takes what has come as far as there is room: a file comes in blocks of many tags.
+    fn tags(&mut self) -> Result<()> {
+        while let Some(tag) = self.reader.next().map_err(|error| Error::malformed(error.to_string()))? {
             count(&self.meter, tag.kind, &tag.body, tag.timestamp);
             if let Some(content) = content_of(tag) {
                 self.feed.push(Entry::new(content), false);
             }
+            if self.wait && !self.feed.has_room() {
+                return Ok(());
+            }
         }
+        self.has_tags = false;
+        Ok(())
     }
 }

@@ -29,8 +29,8 @@ pub struct FeedLimits {
     pub backlog_ms: u32,
     /// Whether who joins begins with the group of pictures that has begun, instead of the next one.
     pub gop_cache: bool,
-    /// Whether who is behind is spared pictures that no other needs. Not where the stream waits for who takes it.
-    pub thins: bool,
+    /// The stream waits for who takes it, by [`Feed::has_room`]: nothing is left out of what was not taken, and `bytes` is when to wait.
+    pub waits: bool,
 }
 
 impl FeedLimits {
@@ -40,7 +40,7 @@ impl FeedLimits {
             bytes: usize::try_from(bytes.0).unwrap_or(usize::MAX),
             backlog_ms: u32::try_from(Time::from_nanos(backlog.as_nanos()).millis()).unwrap_or(u32::MAX),
             gop_cache,
-            thins: true,
+            waits: false,
         }
     }
 }
@@ -97,8 +97,8 @@ struct Ring<E> {
     /// Number of the first entry.
     first: u64,
     bytes: usize,
-    /// Metadata and sequence headers that are in force, in the order in which they came.
-    heads: Vec<Arc<E>>,
+    /// Metadata and sequence headers that are in force, in the order in which they came, with their numbers.
+    heads: Vec<(u64, Arc<E>)>,
     /// Where the newest group of pictures begins.
     gop: Option<u64>,
     has_video: bool,
@@ -109,8 +109,6 @@ struct Ring<E> {
     /// Who waits for that.
     newsreader: Option<Waker>,
     missed: Missed,
-    /// Number of the newest header.
-    last_head: Option<u64>,
     ended: bool,
     /// Players are asked to move there when they have taken everything.
     moving: Option<Arc<str>>,
@@ -140,7 +138,6 @@ impl<E: FeedEntry> Feed<E> {
             news: false,
             newsreader: None,
             missed: Missed::default(),
-            last_head: None,
             ended: false,
             moving: None,
             room_wanted: false,
@@ -250,7 +247,7 @@ impl<E: FeedEntry> Feed<E> {
 
     /// Headers that are in force: those with which a player begins.
     pub fn heads(&self) -> Vec<Arc<E>> {
-        self.lock().heads.clone()
+        self.lock().heads.iter().map(|(_, head)| head.clone()).collect()
     }
 
     /// Tags that players missed since the last call.
@@ -285,7 +282,7 @@ impl<E: FeedEntry> Feed<E> {
                 ring.players.len() - 1
             }
         };
-        let heads = ring.heads.clone();
+        let heads = ring.heads.iter().map(|(_, head)| head.clone()).collect();
         let newsreader = ring.tell_news();
         drop(ring);
         newsreader.into_iter().for_each(Waker::wake);
@@ -315,12 +312,11 @@ impl<E: FeedEntry> Ring<E> {
     fn push(&mut self, entry: Arc<E>) {
         match entry.class() {
             Class::Head(name) => {
-                self.heads.retain(|head| head.class() != Class::Head(name));
+                self.heads.retain(|(_, head)| head.class() != Class::Head(name));
                 if entry.clears() {
                     return;
                 }
-                self.heads.push(entry.clone());
-                self.last_head = Some(self.end());
+                self.heads.push((self.end(), entry.clone()));
             }
             Class::Key if entry.kind() == TagKind::Video => self.gop = Some(self.end()),
             Class::Key | Class::Frame => {}
@@ -342,14 +338,13 @@ impl<E: FeedEntry> Ring<E> {
             let age = newest.wrapping_sub(front.timestamp());
             // A timestamp that jumped back looks like a great age.
             let too_old = age > self.limits.backlog_ms && age < 1 << 31 && Some(self.first) < self.gop;
-            if self.first >= needed && self.bytes <= self.limits.bytes && !too_old {
+            let too_much = self.bytes > self.limits.bytes || too_old;
+            if self.first >= needed && (self.limits.waits || !too_much) {
                 break;
             }
-            if self.first < needed || self.bytes > self.limits.bytes || too_old {
-                self.bytes -= front.size();
-                self.entries.pop_front();
-                self.first += 1;
-            }
+            self.bytes -= front.size();
+            self.entries.pop_front();
+            self.first += 1;
         }
         self.gop = self.gop.filter(|gop| *gop >= self.first);
     }
@@ -361,7 +356,7 @@ impl<E: FeedEntry> Ring<E> {
             (self.entries.get((at - self.first) as usize)?.timestamp(), self.entries.back()?.timestamp());
         let is_behind = is_before(next, newest.wrapping_sub(quarter.saturating_mul(BEHIND_QUARTERS)));
         // Where timestamps have begun anew, what is left of those before says nothing.
-        (self.limits.thins && is_behind && is_before(next, newest)).then(|| newest.wrapping_sub(quarter))
+        (!self.limits.waits && is_behind && is_before(next, newest)).then(|| newest.wrapping_sub(quarter))
     }
 
     fn wake(&mut self) -> Vec<Waker> {
@@ -434,8 +429,10 @@ impl<E: FeedEntry> Cursor<E> {
             // What came meanwhile is of no use before it.
             let newest = ring.gop.unwrap_or(ring.first);
             ring.missed.skipped += newest - at;
-            if ring.last_head.is_some_and(|head| (at..newest).contains(&head)) {
-                self.heads.clone_from(&ring.heads);
+            // Those that it has, and those that are still to come, it needs no second time.
+            for (_, head) in ring.heads.iter().filter(|(number, _)| (at..newest).contains(number)) {
+                self.heads.retain(|other| other.class() != head.class());
+                self.heads.push(head.clone());
             }
             at = newest;
             (self.needs_key, self.counts) = (true, true);
@@ -521,9 +518,8 @@ impl<E: FeedEntry> Cursor<E> {
             player.at = player.at.max(newest);
         }
         // Headers that still wait in the ring come at their place.
-        let taken = player.at.saturating_sub(ring.first) as usize;
-        let waits = |head: &Arc<E>| ring.entries.iter().skip(taken).any(|entry| Arc::ptr_eq(entry, head));
-        self.heads = ring.heads.iter().filter(|head| !waits(head)).cloned().collect();
+        let at = player.at.max(ring.first);
+        self.heads = ring.heads.iter().filter(|(number, _)| *number < at).map(|(_, head)| head.clone()).collect();
     }
 
     /// The player takes no more: what still waits for it is missed.

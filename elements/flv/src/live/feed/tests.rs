@@ -3,7 +3,7 @@
 use super::*;
 use crate::live::Head;
 
-const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true, thins: true };
+const LIMITS: FeedLimits = FeedLimits { bytes: 10_000, backlog_ms: 5000, gop_cache: true, waits: false };
 
 /// A tag of 100 bytes. Metadata at 404 is none.
 struct Entry(TagKind, Class, u32);
@@ -164,7 +164,7 @@ fn rtmp_v6_a_burst_and_the_group_of_who_joins_are_given_whole() {
     // 6 s at once are no sign of a slow player where 10 s may wait.
     assert_eq!(burst(FeedLimits { backlog_ms: 10_000, ..LIMITS }), (61, 61, 0));
     // Where the stream waits for who takes it, nobody is slow.
-    assert_eq!(burst(FeedLimits { backlog_ms: 7000, thins: false, ..LIMITS }), (61, 61, 0));
+    assert_eq!(burst(FeedLimits { backlog_ms: 7000, waits: true, ..LIMITS }), (61, 61, 0));
 }
 
 #[test]
@@ -274,4 +274,56 @@ fn who_waits_for_room_hears_when_there_is_some_and_never_waits_for_nothing() {
     (5..10).for_each(|at| feed.push(key(at), false));
     assert_eq!(take(&mut cursor).len(), 5, "nobody asked for room yet");
     assert!(feed.has_room(), "all of it was taken, and nothing would come to say so");
+}
+
+/// Takes what waits, so much at a time at most.
+fn take_some(cursor: &mut Cursor<Entry>, budget: usize) -> Vec<Arc<Entry>> {
+    let mut into = Vec::new();
+    let _ = cursor.poll_take(&mut Context::from_waker(Waker::noop()), budget, &mut into);
+    into
+}
+
+proptest::proptest! {
+    /// However a stream comes and is taken, and whenever its connection is lost: none gives a header twice, or pictures before it.
+    #[test]
+    fn no_connection_gives_a_header_twice(
+        steps in proptest::collection::vec((0..6_u8, 1..400_usize), 1..80),
+        waits: bool,
+        gop_cache: bool,
+        early: bool,
+        bytes in 300..3000_usize,
+    ) {
+        let feed = Feed::new(FeedLimits { bytes, gop_cache, waits, ..LIMITS });
+        let heads = [Head::MetaData, Head::Video(0), Head::Audio(0)];
+        let kind = |head| match head {
+            Head::MetaData => TagKind::Script,
+            Head::Video(_) => TagKind::Video,
+            Head::Audio(_) => TagKind::Audio,
+        };
+        let mut tags = heads.map(|head| Entry(kind(head), Class::Head(head), 0)).into_iter().chain(
+            (0..40).flat_map(|at| [if at % 8 == 0 { key(at * 10) } else { inter(at * 10) }, audio(at * 10 + 5)]),
+        );
+        if !early {
+            tags.by_ref().take(5).for_each(|tag| feed.push(tag, false));
+        }
+        let mut cursor = feed.join();
+        let mut given: Vec<Class> = Vec::new();
+        for (step, budget) in steps {
+            match step {
+                0..=2 => tags.by_ref().take(1 + budget / 200).for_each(|tag| feed.push(tag, false)),
+                3 | 4 => given.extend(take_some(&mut cursor, budget).iter().map(|entry| entry.class())),
+                _ => {
+                    cursor.begin_anew(!waits);
+                    given.clear();
+                }
+            }
+            let count = |head| given.iter().filter(|class| **class == Class::Head(head)).count();
+            for head in heads {
+                proptest::prop_assert!(count(head) <= 1, "{:?} twice: {:?}", head, given);
+            }
+            if given.contains(&Class::Key) {
+                proptest::prop_assert_eq!(count(Head::Video(0)), 1, "a picture without its header: {:?}", given);
+            }
+        }
+    }
 }
