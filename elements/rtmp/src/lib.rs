@@ -27,6 +27,7 @@
 mod auth;
 pub mod calls;
 pub mod chunk;
+mod client_settings;
 mod codecs;
 pub mod command;
 mod connector;

@@ -2,7 +2,6 @@
 
 mod delivery;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use millstream_core::caps::media;
@@ -14,11 +13,11 @@ use millstream_core::{
 };
 use millstream_flv::live::{FeedLimits, count};
 use millstream_flv::wire::FlvReader;
-use millstream_server::redirect::Redirects;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+use crate::client_settings::{client_settings, default_timeout};
 use crate::command::PublishType;
 use crate::connector::Connector;
 use crate::leash::Leash;
@@ -38,24 +37,13 @@ const MISSED: &str = "server too slow or away";
 /// The same, where neither it nor the network is to blame.
 const STOPPED: &str = "not sent before the pipeline stopped";
 
+client_settings! {
 /// Settings of `rtmpsink`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RtmpSinkSettings {
     /// Where to publish: `rtmp://HOST[:PORT]/APP/STREAM` or `rtmps://…`, with user, password and query as the server wants them.
     pub location: String,
-    /// PEM file with the authorities to trust instead of the public ones, for `rtmps://`.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
-    #[serde(default = "crate::src::yes")]
-    pub tls_verify: bool,
-    /// Where the server may lead, by a redirect or by asking to move; `public` when left out. Nothing but `any` leads away from TLS.
-    #[serde(default)]
-    pub redirect: Redirects,
-    /// How long the server may take to be reached.
-    #[serde(default = "default_timeout")]
-    pub timeout: DurationSetting,
     /// How long the server may take nothing although something waits for it. Then it counts as stalled, connected or not, and is connected
     /// to anew.
     #[serde(default = "default_timeout")]
@@ -70,9 +58,6 @@ pub struct RtmpSinkSettings {
     #[serde(default = "default_backlog")]
     pub backlog: DurationSetting,
 }
-
-pub(crate) fn default_timeout() -> DurationSetting {
-    DurationSetting::from_secs(10)
 }
 
 fn default_backlog_size() -> ByteSize {
@@ -129,10 +114,6 @@ impl RtmpSinkSettings {
         positive("stall-timeout", self.stall_timeout)?;
         self.trust()?;
         location(&self.location).map(drop)
-    }
-
-    fn trust(&self) -> Result<Trust> {
-        Trust::new(self.ca_file.as_deref(), self.tls_verify)
     }
 }
 

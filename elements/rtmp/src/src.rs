@@ -3,38 +3,31 @@
 mod join;
 mod player;
 
-use std::path::PathBuf;
-
 use millstream_core::caps::media;
 use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{BuildCx, Element, Error, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
-use millstream_server::redirect::Redirects;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::player::Player;
 use crate::RtmpUrl;
+use crate::client_settings::{client_settings, default_timeout, yes};
 use crate::command::PlayStart;
 use crate::connector::Connector;
 use crate::leash::Leash;
 use crate::session::client::{ClientSettings, Purpose};
-use crate::sink::{default_timeout, location, positive};
+use crate::sink::{location, positive};
 use crate::tls::Trust;
 
+client_settings! {
 /// Settings of `rtmpsrc`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RtmpSrcSettings {
     /// What to play: `rtmp://HOST[:PORT]/APP/STREAM` or `rtmps://…`, with user, password and query as the server wants them.
     pub location: String,
-    /// PEM file with the authorities to trust instead of the public ones, for `rtmps://`.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// Checks the certificate of an `rtmps://` server. Without it whoever answers gets the stream and its key.
-    #[serde(default = "yes")]
-    pub tls_verify: bool,
     /// Plays only what is live. Without it a recording of this name is played where nothing is live.
     #[serde(default)]
     pub live: bool,
@@ -44,12 +37,6 @@ pub struct RtmpSrcSettings {
     /// Where to end in a recording; of what is live, how long to play.
     #[serde(default)]
     pub stop: Option<DurationSetting>,
-    /// Where the server may lead, by a redirect or by asking to move; `public` when left out. Nothing but `any` leads away from TLS.
-    #[serde(default)]
-    pub redirect: Redirects,
-    /// How long the server may take to be reached.
-    #[serde(default = "default_timeout")]
-    pub timeout: DurationSetting,
     /// How long the server may send nothing while it plays. Then it counts as stalled, and is connected to anew.
     #[serde(default = "default_timeout")]
     pub stall_timeout: DurationSetting,
@@ -61,9 +48,6 @@ pub struct RtmpSrcSettings {
     #[serde(default = "yes")]
     pub eos_on_unpublish: bool,
 }
-
-pub(crate) fn yes() -> bool {
-    true
 }
 
 /// What is known of `rtmpsrc`.
@@ -107,10 +91,6 @@ impl RtmpSrcSettings {
             None => PlayStart::LiveOrRecorded,
         };
         Purpose::Play { start, duration: self.stop.map(|stop| millis(stop) - begin) }
-    }
-
-    fn trust(&self) -> Result<Trust> {
-        Trust::new(self.ca_file.as_deref(), self.tls_verify)
     }
 }
 
