@@ -8,6 +8,7 @@ use millstream::graph::doc::{PipelineDoc, Syntax};
 use millstream::graph::params::ParamSources;
 use millstream::graph::source::SourceText;
 use millstream::graph::{Graph, parse};
+use millstream::plugins::Search;
 
 use super::outputs::{inputs, outputs};
 use super::{Exit, Outcome, load, numbers, report, terminal};
@@ -54,8 +55,21 @@ fn general(registry: &Registry) -> Outcome {
             place.map_or_else(|| "not found (optional: to look at results)".to_owned(), |p| p.display().to_string());
         text.push_str(&format!("{player:8}  {place}\n"));
     }
+    let mut all_used = true;
+    for found in Search::from_environment().plugins() {
+        match found.plugin.and_then(|plugin| plugin.load().map(|()| plugin)) {
+            Ok(plugin) => {
+                let (name, version) = (&plugin.manifest.name, &plugin.manifest.version);
+                text.push_str(&format!("plugin    {name} {version}, {}\n", plugin.library.display()));
+            }
+            Err(refused) => {
+                all_used = false;
+                text.push_str(&format!("not used  {refused}\n"));
+            }
+        }
+    }
     terminal::print(&text)?;
-    Ok(Exit::Done)
+    Ok(if all_used { Exit::Done } else { Exit::Usage })
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

@@ -126,7 +126,11 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::choose_color(cli.color);
     log::init(&cli.log);
-    match dispatch(cli.command) {
+    let outcome = dispatch(cli.command);
+    for plugin in millstream::plugins::left_behind() {
+        report::error(&plugin, Some("`millstream plugins check` shows what it does wrong"));
+    }
+    match outcome {
         Ok(exit) => exit.into(),
         // `inspect | head`: the reader has all it wanted.
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use millstream::plugins::{Search, manifest_from, manifest_of};
+use millstream::plugins::{Refused, Search, answer, manifest_from, manifest_of};
 
 use super::{Exit, Outcome, report, terminal};
 
@@ -25,6 +25,20 @@ enum Command {
     List,
     /// Write the manifest of a library beside it
     Manifest(ManifestArgs),
+    /// Print the elements of a library that are known only on this machine
+    #[command(hide = true)]
+    Ask(AskArgs),
+}
+
+#[derive(clap::Args)]
+struct AskArgs {
+    /// The library
+    library: PathBuf,
+    /// One element; without it all
+    element: Option<String>,
+    /// Write it to a file: the plugin may print
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -37,6 +51,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     match &args.command {
         Command::List => list(),
         Command::Manifest(args) => manifest(args),
+        Command::Ask(args) => ask(args),
     }
 }
 
@@ -62,13 +77,27 @@ fn list() -> Outcome {
     Ok(Exit::Done)
 }
 
+fn not_used(refused: &Refused) -> Exit {
+    report::error(&format!("plugin {}: {}", refused.file.display(), refused.reason), Some(&refused.advice));
+    Exit::Failed
+}
+
+fn ask(args: &AskArgs) -> Outcome {
+    let text = match answer(&args.library, args.element.as_deref()) {
+        Ok(text) => text,
+        Err(refused) => return Ok(not_used(&refused)),
+    };
+    match &args.output {
+        Some(file) => std::fs::write(file, text)?,
+        None => terminal::print(&format!("{text}\n"))?,
+    }
+    Ok(Exit::Done)
+}
+
 fn manifest(args: &ManifestArgs) -> Outcome {
     let manifest = match manifest_from(&args.library) {
         Ok(manifest) => manifest,
-        Err(refused) => {
-            report::error(&format!("plugin {}: {}", refused.file.display(), refused.reason), Some(&refused.advice));
-            return Ok(Exit::Failed);
-        }
+        Err(refused) => return Ok(not_used(&refused)),
     };
     let path = manifest_of(&args.library);
     std::fs::write(&path, serde_json::to_string_pretty(&manifest)? + "\n")?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::library::{Refused, fits, refuse_abi};
+use crate::library::{Library, Refused, fits, refuse_abi};
 use crate::manifest::{Manifest, SUFFIX};
 
 /// Variable with folders and files, separated as in `PATH`.
@@ -132,6 +132,15 @@ pub struct Installed {
 }
 
 impl Installed {
+    /// Loads it, as it is when the first of its elements is built: whether it can be used.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn load(&self) -> Result<(), Refused> {
+        self.check_pin()?;
+        Library::open(&self.library, Some(&self.manifest)).map(drop)
+    }
+
     /// Whether the library is the one that it has to be.
     pub(crate) fn check_pin(&self) -> Result<(), Refused> {
         let Some(pin) = &self.sha256 else { return Ok(()) };

@@ -58,12 +58,7 @@ impl Interrupt {
     /// The element is to return from its call, and goes on.
     /// The thread of the element did not end in time.
     pub(crate) fn left_behind(&self) {
-        let (element, plugin) = (&*self.shared.name, self.shared.plugin);
-        tracing::error!(
-            plugin,
-            element,
-            "the element did not return from its call in time and is left behind with its thread"
-        );
+        crate::library::leave_behind(&self.shared.name, self.shared.plugin, "a call");
     }
 
     pub(crate) fn interrupt(&self) {

@@ -8,6 +8,7 @@
 //! | [`find`] | search path, allow list, pins |
 //! | [`manifest`] | what is known of a plugin without running it |
 //! | `library`, `elf` | loading, and refusing in one line |
+//! | `dynamic` | elements that are known only on the machine |
 //! | `factory`, `provider` | elements of plugins in a registry |
 //! | `instance`, `fused`, `threaded` | an element of a plugin as a transform, aggregate, source or sink |
 //! | `memory` | buffers across the border, without a copy |
@@ -19,6 +20,7 @@
 
 mod caps;
 mod convert;
+mod dynamic;
 mod elf;
 mod factory;
 pub mod find;
@@ -34,8 +36,9 @@ mod provider;
 mod services;
 mod threaded;
 
+pub use dynamic::{Asking, answer};
 pub use find::{Found, Installed, Place, Search, manifest_of};
-pub use library::Refused;
+pub use library::{Refused, left_behind};
 pub use manifest::Manifest;
 pub use memory::copied_bytes;
 pub use provider::Plugins;

@@ -168,7 +168,6 @@ impl Library {
     }
 
     /// All elements that are known only on the machine, as a JSON list.
-    #[expect(dead_code, reason = "for the process that asks plugins")]
     pub(crate) fn elements(&self) -> Option<&'static str> {
         let known = has_field!(self.factory.size, abi::Factory, elements);
         let elements = self.factory.elements.filter(|_| known)?;
@@ -177,7 +176,6 @@ impl Library {
     }
 
     /// One element that is known only on the machine.
-    #[expect(dead_code, reason = "for the process that asks plugins")]
     pub(crate) fn describe(&self, name: &str) -> Option<&'static str> {
         let known = has_field!(self.factory.size, abi::Factory, describe);
         let describe = self.factory.describe.filter(|_| known)?;
@@ -199,13 +197,24 @@ impl Library {
 
     /// An element did not return in time and is left behind, with its thread.
     pub(crate) fn left_behind(&self, element: &str) {
-        tracing::error!(
-            plugin = self.name,
-            element,
-            "the element did not return from `stop` in time and is left behind; its plugin is {}",
-            self.path.display()
-        );
+        leave_behind(element, self.name, "`stop`");
     }
+}
+
+/// Elements that did not return in time.
+static LEFT_BEHIND: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+pub(crate) fn leave_behind(element: &str, plugin: &str, call: &str) {
+    let text = format!(
+        "{element}: the plugin `{plugin}` did not return from {call} in time, and is left behind with its thread"
+    );
+    tracing::error!("{text}");
+    LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+}
+
+/// Elements that did not return in time when they were stopped, a sentence for each; they are forgotten here.
+pub fn left_behind() -> Vec<String> {
+    std::mem::take(&mut LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Why a symbol is no plugin for us.

@@ -1,9 +1,10 @@
 //! The elements of all plugins, for a registry. Nothing is read before somebody asks for a name that no built-in element has.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use millstream_core::{Factory, Provider};
 
+use crate::dynamic::Asking;
 use crate::factory::factory;
 use crate::find::{Found, Installed, Search};
 use crate::library::Refused;
@@ -11,7 +12,10 @@ use crate::library::Refused;
 /// Plugins that a search finds, when they are asked for.
 pub struct Plugins {
     search: Search,
+    asking: Asking,
     found: OnceLock<Vec<Plugin>>,
+    /// Why plugins could not say which elements they have.
+    troubles: Mutex<Vec<Refused>>,
 }
 
 /// One of them.
@@ -24,7 +28,13 @@ impl Plugins {
     /// The plugins of a search.
     #[must_use]
     pub fn new(search: Search) -> Arc<Self> {
-        Arc::new(Self { search, found: OnceLock::new() })
+        Self::asking(search, Asking::from_environment())
+    }
+
+    /// The same, and who is asked for elements that are known only on the machine.
+    #[must_use]
+    pub fn asking(search: Search, asking: Asking) -> Arc<Self> {
+        Arc::new(Self { search, asking, found: OnceLock::new(), troubles: Mutex::default() })
     }
 
     /// Those that are not used, and why.
@@ -33,7 +43,8 @@ impl Plugins {
             Plugin::Refused(refused) => Some(refused.clone()),
             Plugin::Usable(_) => None,
         };
-        self.found().iter().filter_map(refused).collect()
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        self.found().iter().filter_map(refused).chain(troubles.iter().cloned()).collect()
     }
 
     /// Those that can be used, as far as is known without loading them.
@@ -57,17 +68,50 @@ impl Plugins {
     }
 }
 
-impl Provider for Plugins {
-    fn get(&self, name: &str) -> Option<Arc<Factory>> {
+impl Plugins {
+    /// What a plugin says when it is asked; trouble is kept for who wants to know.
+    fn heard<T>(&self, said: Result<T, Refused>) -> Option<T> {
+        said.map_err(|refused| {
+            let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+            if !troubles.contains(&refused) {
+                troubles.push(refused);
+            }
+        })
+        .ok()
+    }
+
+    /// An element that a manifest describes.
+    fn described(&self, name: &str) -> Option<Arc<Factory>> {
         self.usable().find_map(|plugin| {
             let element = plugin.manifest.elements.iter().find(|element| element.name == name)?;
             Some(Arc::new(factory(plugin, element)))
         })
     }
 
+    /// An element that is known only on the machine, by its name or without the prefix.
+    fn asked(&self, name: &str, with_prefix: bool) -> Option<Arc<Factory>> {
+        self.usable().find_map(|plugin| {
+            let dynamic = plugin.manifest.dynamic.as_ref()?;
+            let full = match with_prefix {
+                true => name.starts_with(&dynamic.prefix).then(|| name.to_owned()),
+                false => (dynamic.aliases && !name.contains('/')).then(|| format!("{}{name}", dynamic.prefix)),
+            };
+            let element = self.heard(self.asking.one(plugin, &full?))??;
+            Some(Arc::new(factory(plugin, &element)))
+        })
+    }
+}
+
+impl Provider for Plugins {
+    fn get(&self, name: &str) -> Option<Arc<Factory>> {
+        self.described(name).or_else(|| self.asked(name, true)).or_else(|| self.asked(name, false))
+    }
+
     fn all(&self) -> Vec<Arc<Factory>> {
         let of = |plugin: &'_ Arc<Installed>| {
-            plugin.manifest.elements.iter().map(|element| Arc::new(factory(plugin, element))).collect::<Vec<_>>()
+            let asked = self.heard(self.asking.all(plugin)).unwrap_or_default();
+            let all = plugin.manifest.elements.iter().chain(&asked);
+            all.map(|element| Arc::new(factory(plugin, element))).collect::<Vec<_>>()
         };
         self.usable().flat_map(of).collect()
     }

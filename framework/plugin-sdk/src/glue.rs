@@ -151,8 +151,14 @@ unsafe extern "C" fn event(this: *mut abi::Element, pad: u32, event: *const abi:
     // SAFETY: called by the host as the ABI says.
     unsafe {
         run(this, |call| {
-            let (out, item) = (call.out(out), Item::of_event(event, call.host));
-            call.item(pad, item, out)
+            let mut out = call.out(out);
+            match Item::of_event(event, call.host) {
+                Some(item) => call.item(pad, item, out),
+                None => {
+                    out.pass_event(event);
+                    Ok(status::OK)
+                }
+            }
         })
     }
 }

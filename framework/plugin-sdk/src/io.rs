@@ -101,6 +101,14 @@ impl Output {
         self.pass_request(pad, &abi);
     }
 
+    /// Sends on what this SDK does not know.
+    pub(crate) fn pass_event(&mut self, event: *const abi::Event) {
+        if let Some(push) = self.abi().push_event {
+            // SAFETY: a function of the output, called with itself and an event that is there.
+            unsafe { push(self.raw, ALL_PADS, event) };
+        }
+    }
+
     pub(crate) fn pass_request(&mut self, pad: u32, request: *const abi::Request) {
         if let Some(send) = self.abi().request {
             // SAFETY: a function of the output, called with itself and a request that is there.
@@ -203,8 +211,17 @@ impl Inbox {
         (status == status::OK).then_some(Peek { is_buffer, is_media, time: time(peek.time), bytes: peek.bytes })
     }
 
-    /// Takes the item at the head of a pad.
+    /// Takes the item at the head of a pad. Kinds that this SDK does not know are left out.
     pub fn pop(&mut self, pad: PadId) -> Option<Item> {
+        loop {
+            if let Some(item) = self.pop_any(pad)? {
+                return Some(item);
+            }
+        }
+    }
+
+    /// `Some(None)`: something of an unknown kind.
+    fn pop_any(&mut self, pad: PadId) -> Option<Option<Item>> {
         let mut item = abi::Item {
             size: size_of::<abi::Item>() as u32,
             reserved: 0,
@@ -219,7 +236,7 @@ impl Inbox {
         // SAFETY: the inbox gives a buffer with its reference, or an event that is there until the next call.
         unsafe {
             match Buffer::from_raw(item.buffer) {
-                Some(buffer) => Some(Item::Buffer(buffer)),
+                Some(buffer) => Some(Some(Item::Buffer(buffer))),
                 None if item.event.is_null() => None,
                 None => Some(Item::of_event(item.event, &*self.host)),
             }

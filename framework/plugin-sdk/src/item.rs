@@ -37,13 +37,7 @@ pub enum Item {
     Absent,
     /// No more items on this pad.
     Eos,
-    /// A kind that this SDK does not know. Pass it on.
-    Unknown(Unknown),
 }
-
-/// An event of a kind of later versions, during the call that it came with.
-#[derive(Clone, Copy, Debug)]
-pub struct Unknown(pub(crate) *const abi::Event);
 
 impl Item {
     /// True for what a late or restarted element hears first.
@@ -65,22 +59,22 @@ impl Item {
         }
     }
 
-    /// The item of an event.
+    /// The item of an event. `None`: of a kind that this SDK does not know.
     ///
     /// # Safety
     /// `event` is one as the ABI describes it, and stays during the call.
-    pub(crate) unsafe fn of_event(event: *const abi::Event, host: &Host) -> Self {
+    pub(crate) unsafe fn of_event(event: *const abi::Event, host: &Host) -> Option<Self> {
         // SAFETY: promised by the caller.
         let abi = unsafe { &*event };
         // SAFETY: texts of an event are as the ABI says.
         let text = |text: Str| unsafe { text.get() }.unwrap_or_default().to_owned();
-        match abi.kind {
+        Some(match abi.kind {
             kind::STREAM_START => {
                 let language = text(abi.language);
                 let language = (!language.is_empty()).then_some(language);
                 Self::StreamStart(Arc::new(StreamInfo { id: text(abi.name), language }))
             }
-            kind::CAPS => host.read_caps(abi.caps).map_or(Self::Unknown(Unknown(event)), Self::Caps),
+            kind::CAPS => Self::Caps(host.read_caps(abi.caps)?),
             kind::SEGMENT => Self::Segment(Arc::new(Segment {
                 format: if abi.format == event::FORMAT_BYTES { SegmentFormat::Bytes } else { SegmentFormat::Time },
                 start: Time::from_nanos(abi.start),
@@ -107,8 +101,8 @@ impl Item {
             kind::FLUSH => Self::Flush(abi.epoch),
             kind::ABSENT => Self::Absent,
             kind::EOS => Self::Eos,
-            _ => Self::Unknown(Unknown(event)),
-        }
+            _ => return None,
+        })
     }
 
     /// Gives `send` the item as an event; a buffer is none.
@@ -117,7 +111,6 @@ impl Item {
         let mut pairs = Vec::new();
         match self {
             Self::Buffer(_) => return None,
-            Self::Unknown(Unknown(event)) => return Some(send(*event)),
             Self::StreamStart(info) => {
                 (abi.kind, abi.name) = (kind::STREAM_START, Str::new(&info.id));
                 abi.language = info.language.as_deref().map_or(Str::EMPTY, Str::new);

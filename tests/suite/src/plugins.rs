@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{root, run_args};
+use millstream_core::Registry;
+use millstream_plugin_host::{Plugins, Search};
+
+use crate::{Said, millstream, root, run_args};
 
 /// File name of the library of a name.
 pub fn library(name: &str) -> String {
@@ -11,9 +14,8 @@ pub fn library(name: &str) -> String {
 }
 
 /// Compiles a plugin in C with the compiler that Rust links with, and the header of a folder.
-pub fn compile(source: &Path, include: &Path, into: &Path, more: &[&str]) -> PathBuf {
-    let name = source.file_stem().expect("a file").to_string_lossy();
-    let library = into.join(library(&name));
+pub fn compile(source: &Path, name: &str, include: &Path, into: &Path, more: &[&str]) -> PathBuf {
+    let library = into.join(library(name));
     let mut command = Command::new("cc");
     command.args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"]);
     command.args(["-shared", "-fPIC", "-fvisibility=hidden", "-I"]).arg(include).args(more);
@@ -27,6 +29,25 @@ pub fn include() -> PathBuf {
     root().join("framework/plugin-abi/include")
 }
 
+/// A registry with the built-in elements, and those of the plugins in a folder.
+pub fn registry(folder: &Path) -> Registry {
+    let mut registry = millstream_elements::registry();
+    registry.add_provider(Plugins::new(Search::default().with_place(folder, None)));
+    registry
+}
+
+/// The command line with plugins of a folder, and nothing of the user's.
+pub fn command(folder: &Path) -> Command {
+    let mut command = millstream(folder);
+    command.env("MILLSTREAM_PLUGIN_PATH", folder).env("XDG_CACHE_HOME", folder.join("cache"));
+    command
+}
+
+/// Runs the command line with plugins of a folder.
+pub fn run_with(folder: &Path, line: &str) -> Said {
+    command(folder).args(line.split_whitespace()).output().expect("it starts").into()
+}
+
 /// Writes the manifest of a library with the command line.
 pub fn write_manifest(library: &Path) {
     let said = run_args(library.parent().expect("in a folder"), &["plugins", "manifest", &library.to_string_lossy()]);
@@ -35,18 +56,28 @@ pub fn write_manifest(library: &Path) {
 
 /// The C template, built into a folder with its manifest.
 pub fn c_template(into: &Path) -> PathBuf {
-    let library = compile(&root().join("plugins/template-c/plugin.c"), &include(), into, &[]);
+    let library = compile(&root().join("plugins/template-c/plugin.c"), "template_c", &include(), into, &[]);
     write_manifest(&library);
     library
 }
 
 /// The Rust template, copied into a folder with its manifest. `cargo xtask test` builds it first.
 pub fn rust_template(into: &Path) -> PathBuf {
-    let name = library("template_rust");
+    built("template-rust", into)
+}
+
+/// The plugin for tests, as the Rust template.
+pub fn test_plugin(into: &Path) -> PathBuf {
+    built("millstream-test-plugin", into)
+}
+
+fn built(package: &str, into: &Path) -> PathBuf {
+    let name = library(&package.replace('-', "_"));
     let test = std::env::current_exe().expect("a test is a file");
     let built = test.ancestors().skip(1).map(|dir| dir.join(&name)).find(|path| path.is_file());
     let library = into.join(&name);
-    std::fs::copy(built.expect("it is built: `cargo build --package template-rust`"), &library).expect("copied");
+    let built = built.unwrap_or_else(|| panic!("it is not built: `cargo build --package {package}`"));
+    std::fs::copy(built, &library).expect("copied");
     write_manifest(&library);
     library
 }

@@ -1,29 +1,15 @@
 //! Plugins from where a user stands: built, found, described and run, and refused in one line.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use millstream_core::{MessageKind, Registry};
 use millstream_graph::load_launch;
-use millstream_plugin_host::{Plugins, Search};
 use millstream_runtime::Runtime;
-use millstream_tests::{Said, millstream, plugins, run};
+use millstream_tests::plugins::{self, run_with};
+use millstream_tests::run;
 
 fn dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory")
-}
-
-/// Runs the command line with plugins of a folder.
-fn with_plugins(folder: &Path, line: &str) -> Said {
-    let mut command = millstream(folder);
-    command.env("MILLSTREAM_PLUGIN_PATH", folder).args(line.split_whitespace());
-    command.output().expect("it starts").into()
-}
-
-fn registry(folder: &Path) -> Registry {
-    let mut registry = millstream_elements::registry();
-    registry.add_provider(Plugins::new(Search::default().with_place(folder, None)));
-    registry
 }
 
 /// Runs a line and gives the last fields of each message, by element.
@@ -48,7 +34,7 @@ fn plugins_in_rust_and_c_run_in_a_pipeline_and_see_every_byte() {
     plugins::c_template(dir.path());
     plugins::rust_template(dir.path());
     let line = "fakesrc num-buffers=250 sizetype=fixed sizemax=1000 ! count name=r ! ccount name=c every=0 ! fakesink";
-    let found = messages(&registry(dir.path()), line);
+    let found = messages(&plugins::registry(dir.path()), line);
     let all = vec![("buffers", "250".to_owned()), ("bytes", "250000".to_owned())];
     assert_eq!(found, BTreeMap::from([("c".to_owned(), all.clone()), ("r".to_owned(), all)]));
     assert_eq!(millstream_plugin_host::copied_bytes(), 0, "media crosses without a copy");
@@ -61,7 +47,7 @@ fn plugins_give_on_what_they_are_given() {
     plugins::rust_template(dir.path());
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(dir.path().join("in.bin"), &bytes).expect("written");
-    let said = with_plugins(dir.path(), "launch filesrc location=in.bin ! ccount ! count ! filesink location=out.bin");
+    let said = run_with(dir.path(), "launch filesrc location=in.bin ! ccount ! count ! filesink location=out.bin");
     assert_eq!((said.code, said.errors()), (0, 0), "{}", said.err);
     assert!(std::fs::read(dir.path().join("out.bin")).expect("written") == bytes, "the same bytes");
 }
@@ -72,7 +58,7 @@ fn elements_of_plugins_look_like_built_in_ones() {
     plugins::c_template(dir.path());
     plugins::rust_template(dir.path());
     let names = ["count", "ccount", "identity"];
-    let pages = names.map(|name| with_plugins(dir.path(), &format!("inspect {name}")).out);
+    let pages = names.map(|name| run_with(dir.path(), &format!("inspect {name}")).out);
     for (name, page) in names.iter().zip(&pages) {
         for part in
             [&format!("{name}: Passes everything on"), "class: ", "Pads\n  sink  (sink, always)", "Properties\n"]
@@ -81,9 +67,9 @@ fn elements_of_plugins_look_like_built_in_ones() {
         }
     }
     assert!(pages[1].contains("every  (integer; from 0 to 1000000; default 100)"), "{}", pages[1]);
-    let listed = with_plugins(dir.path(), "inspect").out;
+    let listed = run_with(dir.path(), "inspect").out;
     assert!(names.iter().all(|name| listed.lines().any(|line| line.starts_with(name))), "{listed}");
-    let schema = with_plugins(dir.path(), "schema").out;
+    let schema = run_with(dir.path(), "schema").out;
     assert!(schema.contains("\"ccount\""), "the schema has them too");
     assert!(!run(dir.path(), "inspect").out.contains("ccount"), "without a path there are none");
 }
@@ -97,7 +83,7 @@ fn faults_in_settings_of_plugins_are_found_before_anything_runs() {
         ("fakesrc ! ccount evry=5 ! fakesink", "MS0402"),
         ("fakesrc ! ccount every=1000001 ! fakesink", "MS0404"),
     ] {
-        let said = with_plugins(dir.path(), &format!("check --launch {line}"));
+        let said = run_with(dir.path(), &format!("check --launch {line}"));
         assert!(said.code == 2 && said.err.contains(code), "{line}: {}", said.err);
     }
 }
