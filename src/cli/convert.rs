@@ -33,7 +33,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let Some(file) = &args.file else {
         let source = SourceText::new("command line", join_args(&args.launch));
         return match read(&source, Syntax::Launch, &[]) {
-            Ok(doc) => printed(&to_yaml(&doc)),
+            Ok(mut doc) => {
+                // The variables of a template stay what they are; elsewhere `${` is text.
+                doc.unresolved = load::line(&args.launch).is_ok_and(|loaded| loaded.template.is_some());
+                printed(&to_yaml(&doc))
+            }
             Err(exit) => Ok(exit),
         };
     };

@@ -63,6 +63,8 @@ fn a_launch_line_that_takes_in_any_stream_is_a_template_too() {
         assert!(said.code != 0 && said.err.contains(code), "{location}: {}", said.err);
     }
     served(dir.path(), listen, &["launch", &line("${app}-${stream}.flv")], "live/cam", "live-cam.flv");
+    let said = run_args(dir.path(), &["convert", "--launch", &line("${app}-${stream}.flv")]);
+    assert!(said.code == 0 && said.out.contains("${app}-${stream}.flv") && !said.out.contains("$$"), "{}", said.out);
     // Elsewhere it is text, as in gst-launch.
     std::fs::copy(root().join("pipelines/media/demo.flv"), dir.path().join("${name}.flv")).expect("a copy");
     let said = run_args(dir.path(), &["launch", "--quiet", "filesrc location=${name}.flv ! fakesink"]);
