@@ -10,7 +10,7 @@ use millstream_core::{
     BuildCx, Caps, Element, Error, ErrorKind, Factory, Item, MessageKind, PadId, PadTemplate, Result, Secret, Segment,
     Source, SourceCx, StreamInfo, Time, TimeDelta,
 };
-use millstream_flv::live::{Class, Timeline, classify, count, file_header_buffer, tag_buffer};
+use millstream_flv::live::{Class, Timeline, classify, count, file_header_buffer};
 use millstream_flv::wire::{FlvReader, Tag};
 use millstream_server::backoff::Backoff;
 use millstream_server::http::client::{Request, Response, within};
@@ -192,6 +192,7 @@ impl Player {
         let time = self.timeline.place(tag.timestamp, is_head, self.cx.env.clock.now());
         let timestamp = time.millis() as u32;
         count(&self.meter, tag.kind, &tag.body, timestamp);
-        self.cx.push(PadId::FIRST, Item::buffer(tag_buffer(tag.kind, timestamp, &tag.body, time))).await
+        let buffer = self.timeline.buffer(tag.kind, &tag.body, time);
+        self.cx.push(PadId::FIRST, Item::buffer(buffer)).await
     }
 }

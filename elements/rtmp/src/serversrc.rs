@@ -27,7 +27,6 @@ use crate::server::limits::Limits;
 use crate::server::mounts::{Ingest, IntakeLease, Second, StreamName};
 use crate::server::recorder::{Notes, Recorder};
 use crate::server::settings::{declare, listener_settings};
-use crate::server::tags::buffer_of;
 use crate::server::templates::{Templates, VARIABLES, Wish};
 use crate::server::{Server, server_at};
 use crate::timeline::Timeline;
@@ -406,7 +405,7 @@ impl Receiver {
     async fn send(&mut self, content: Content) -> Result<()> {
         let (content, time) = self.timeline.place(content, self.cx.env.clock.now());
         count(&self.meter, content.kind(), content.body(), time.millis() as u32);
-        let mut buffer = buffer_of(&content, time);
+        let mut buffer = self.timeline.buffer(&content, time);
         buffer.flags.set(BufferFlags::DISCONT, std::mem::take(&mut self.returns));
         self.cx.push(PadId::FIRST, Item::buffer(buffer)).await
     }

@@ -1,6 +1,6 @@
 //! Publications one after the other on one timeline.
 
-use millstream_core::Time;
+use millstream_core::{Buffer, Time};
 use millstream_flv::live::{self, Class, classify};
 
 use crate::server::feed::Content;
@@ -19,6 +19,11 @@ impl Timeline {
     /// A publication goes on that came by another connection so far: what has the timestamp `raw` here belongs at `placed`.
     pub(crate) fn go_on(&mut self, raw: u32, placed: i64) {
         self.0.go_on(raw, placed);
+    }
+
+    /// A message as a buffer of one FLV tag, at its place.
+    pub(crate) fn buffer(&mut self, content: &Content, place: Time) -> Buffer {
+        self.0.buffer(content.kind(), content.body(), place)
     }
 
     /// A message with its place on the timeline, also as time since the start.

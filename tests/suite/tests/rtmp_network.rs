@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use millstream_amf::Value;
 use millstream_core::net::NetStream;
-use millstream_core::{BufferBox, Time, TimeDelta};
+use millstream_core::{BufferBox, BufferFlags, Time, TimeDelta};
 use millstream_rtmp::calls::{Call, Procedures};
 use millstream_rtmp::command::{Play, PlayStart, Publish, PublishType, Status, code};
 use millstream_rtmp::session::client::{ClientEvent, Purpose};
 use millstream_rtmp::session::{Media, MediaKind, SessionError};
-use millstream_testkit::Weather;
+use millstream_testkit::{Weather, fixture};
 use millstream_tests::elements::Collected;
 use millstream_tests::rtmp::{Client, RECEIVE, SEND, SERVER};
 use millstream_tests::sim;
-use millstream_tests::world::{CLIP_FRAMES, World, buffers};
+use millstream_tests::world::{CLIP, CLIP_FRAMES, World, buffers};
 
 fn gaps(times: &[Time]) -> usize {
     times.windows(2).filter(|pair| pair[1].since(pair[0]) > TimeDelta::from_millis(100)).count()
@@ -334,4 +334,33 @@ fn rtmp_a_program_offers_procedures_that_clients_call() {
     let statuses: Vec<_> = answers.iter().map(|answer| (answer.success, answer.status().description)).collect();
     assert_eq!(statuses[1], (false, "These are no numbers.".to_owned()));
     assert_eq!(statuses[2], (false, "There is no such procedure.".to_owned()));
+}
+
+#[test]
+fn sound_is_a_place_to_begin_at_only_where_there_are_no_pictures() {
+    for (clip, keys) in [(CLIP, true), ("audio_only_aac.flv", false)] {
+        let world = World::new(Weather::default());
+        world.fs.insert("clip.flv", std::fs::read(fixture(clip)).expect("the fixture is there"));
+        let mut receiver = world
+            .start("rtmpserversrc listen=10.0.0.1:1935 stream=cam eos-on-unpublish=true grace=0s ! collect name=all");
+        let all = receiver.handle::<Collected>("all").expect("a collect");
+        world.end(world.start("filesrc location=clip.flv ! rtmpsink location=rtmp://10.0.0.1/live/cam"));
+        world.end(receiver);
+        let buffers = buffers(&all);
+        // The first byte of a tag is its type (FLV 10.1, E.4.1): 8 is sound, 9 pictures. The body of a key frame begins with 1, and 1 behind
+        // it says that it is a picture (E.4.3).
+        let bytes =
+            |buffer: &BufferBox| buffer.payload.slices().iter().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>();
+        let first = buffers.iter().position(|buffer| keys && bytes(buffer)[0] == 9).unwrap_or(0);
+        for buffer in buffers.iter().skip(first).filter(|buffer| !buffer.flags.contains(BufferFlags::HEADER)) {
+            let bytes = bytes(buffer);
+            let expected = match bytes[0] {
+                8 => !keys,
+                9 => bytes[11] >> 4 == 1 && bytes[12] == 1,
+                _ => false,
+            };
+            assert_eq!(buffer.is_keyframe(), expected, "{clip}: {:?}", &bytes[..13]);
+        }
+        assert!(buffers.iter().filter(|buffer| buffer.is_keyframe()).count() >= 5);
+    }
 }

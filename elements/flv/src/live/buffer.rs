@@ -18,7 +18,8 @@ pub fn file_header_buffer() -> Buffer {
 }
 
 /// A whole tag of a body that is not longer than a tag can be; `timestamp` is in milliseconds, and `time` the same on the pad's timeline.
-pub fn tag_buffer(kind: TagKind, timestamp: u32, body: &Bytes, time: Time) -> Buffer {
+/// Sound is a place to begin at only where there are no pictures.
+pub fn tag_buffer(kind: TagKind, timestamp: u32, body: &Bytes, time: Time, has_pictures: bool) -> Buffer {
     // What comes as a tag or a message has a length of 24 bits.
     let header = TagHeader::new(kind, body.len() as u32, timestamp);
     let mut around = BytesMut::with_capacity(TagHeader::LEN + TAG_SIZE_LEN);
@@ -29,7 +30,7 @@ pub fn tag_buffer(kind: TagKind, timestamp: u32, body: &Bytes, time: Time) -> Bu
     let flags = match classify(kind, body) {
         Class::Head(_) => BufferFlags::HEADER,
         Class::Key => BufferFlags::KEYFRAME,
-        Class::Frame if kind != TagKind::Video => BufferFlags::KEYFRAME,
+        Class::Frame if kind == TagKind::Audio && !has_pictures => BufferFlags::KEYFRAME,
         Class::Frame => BufferFlags::empty(),
     };
     Buffer::new(payload).with_times(Some(time), Some(time)).with_flags(flags)

@@ -1,6 +1,10 @@
 //! Streams one after the other on one timeline.
 
-use millstream_core::Time;
+use bytes::Bytes;
+use millstream_core::{Buffer, Time};
+
+use super::tag_buffer;
+use crate::wire::TagKind;
 
 /// Milliseconds from the last frame of a stream to the first of the next, if hardly any time was between them.
 const MIN_GAP_MS: i64 = 20;
@@ -16,17 +20,25 @@ pub struct Timeline {
     current: Option<(i64, i64)>,
     /// This stream began then.
     began: Time,
+    /// It has pictures.
+    pictures: bool,
 }
 
 impl Timeline {
     /// A stream begins.
     pub fn begin(&mut self, now: Time) {
-        (self.current, self.began) = (None, now);
+        (self.current, self.began, self.pictures) = (None, now, false);
     }
 
     /// A stream goes on that came by another connection so far: what has the timestamp `raw` here belongs at `placed` milliseconds.
     pub fn go_on(&mut self, raw: u32, placed: i64) {
         self.current = Some((placed - i64::from(raw), i64::from(raw)));
+    }
+
+    /// A tag with this body as a buffer, at its place.
+    pub fn buffer(&mut self, kind: TagKind, body: &Bytes, place: Time) -> Buffer {
+        self.pictures |= kind == TagKind::Video;
+        tag_buffer(kind, place.millis() as u32, body, place, self.pictures)
     }
 
     /// The place of a timestamp in milliseconds, since the start. `is_head` is for headers, of which the first may be as old as the

@@ -1,18 +1,12 @@
 //! FLV tags on a pad and media of a session: the same bodies.
 
 use bytes::Bytes;
-use millstream_core::{Buffer, Time};
-use millstream_flv::live::{CLEARED_METADATA, tag_buffer};
+use millstream_flv::live::CLEARED_METADATA;
 use millstream_flv::wire::{ON_META_DATA, Tag, TagKind};
 
 use super::feed::Content;
 use crate::message::{Data, DataFrame};
 use crate::session::{Media, MediaKind};
-
-/// A message as a buffer of one FLV tag.
-pub(crate) fn buffer_of(content: &Content, time: Time) -> Buffer {
-    tag_buffer(content.kind(), content.timestamp(), content.body(), time)
-}
 
 /// A tag as a message; nothing for what RTMP has no message for.
 pub(crate) fn content_of(tag: Tag) -> Option<Content> {
@@ -46,7 +40,8 @@ pub(crate) fn content_of_data(timestamp: u32, data: DataFrame) -> Option<Content
 mod tests {
     use bytes::BytesMut;
     use millstream_amf::Value;
-    use millstream_flv::live::{Class, Head, classify};
+    use millstream_core::Time;
+    use millstream_flv::live::{Class, Head, classify, tag_buffer};
     use millstream_flv::wire::{FileHeader, FlvReader, parse_script};
 
     use super::*;
@@ -76,7 +71,7 @@ mod tests {
             Content::Data(7, Bytes::from_static(b"\x02\x00\x0aonMetaData\x05")),
         ];
         for content in contents {
-            let buffer = buffer_of(&content, Time::ZERO);
+            let buffer = tag_buffer(content.kind(), content.timestamp(), content.body(), Time::ZERO, true);
             buffer.payload.slices().iter().for_each(|slice| reader.push(slice.clone()));
             let tag = reader.next().unwrap().unwrap();
             assert_eq!(content_of(tag), Some(content));

@@ -18,7 +18,7 @@ use crate::connector::Connector;
 use crate::moving::{Happened, Moving};
 use crate::peer::{Failure, Turn};
 use crate::server::feed::Content;
-use crate::server::tags::{buffer_of, content_of_data};
+use crate::server::tags::content_of_data;
 use crate::serversrc::file_header;
 use crate::session::SessionError;
 use crate::session::client::{ClientEvent, ClientSettings};
@@ -291,7 +291,8 @@ impl Player {
         }
         self.past.note(&content, time.millis());
         count(&self.meter, content.kind(), content.body(), time.millis() as u32);
-        let pushed = self.cx.push(PadId::FIRST, Item::buffer(buffer_of(&content, time))).await;
+        let buffer = self.timeline.buffer(&content, time);
+        let pushed = self.cx.push(PadId::FIRST, Item::buffer(buffer)).await;
         pushed.map_err(|error| Stop::Played(Played::Unwanted(error)))
     }
 
