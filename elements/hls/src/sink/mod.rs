@@ -6,12 +6,16 @@
 //! | `name.rs` | names of segments, and what a URI makes of them |
 //! | `store.rs` | files: nothing is visible under its final name before it is whole |
 //! | `presentation.rs` | segments and playlist in step |
+//! | `multivariant.rs` | the playlist of several renditions |
+//! | `describe.rs` | what that says of a stream |
 //! | `serve.rs` | the presentation on the HTTP listener that elements share |
 //! | `streams.rs` | the element with one pad for each elementary stream |
 //! | `transport.rs` | the element with one pad for a transport stream |
 //! | `splitter.rs` | finds the places in a transport stream where a segment can begin |
 
 mod audience;
+mod describe;
+mod multivariant;
 mod name;
 mod presentation;
 mod serve;
@@ -52,6 +56,9 @@ everything (`window: 0s` and EXT-X-ENDLIST), and a VOD, is replaced instead.
 - `serve: ADDRESS` serves playlist and segments on the HTTP listener that elements share: to any page (CORS), whole or in ranges, playlists by gzip where that is taken, what left \
 the window as long as it is there, and after the end for the length of the playlist while the program goes on. Nothing else in the \
 directory is served. Players are counted that asked for something within three target durations, told apart by address and User-Agent.
+- Several that name the same `multivariant` file are renditions of one presentation. It is written when each has a playlist, with CODECS, \
+RESOLUTION, FRAME-RATE and the peak and average BANDWIDTH of what was written so far. With `serve` it is served beside them. Let the \
+encoders put their key frames at the same times.
 - Each segment is told on the bus as element message `hls-segment`.
 - HEVC in transport streams plays in hls.js and ffmpeg, not in Apple's players; Opus in few players at all.";
 
@@ -107,6 +114,11 @@ fn build(settings: HlsSinkSettings, cx: &BuildCx) -> Result<Element> {
         );
     }
     if cx.sinks.iter().any(|pad| pad.name == TRANSPORT_PAD) {
+        if plan.listed.is_some() {
+            let error =
+                Error::settings("what is in a transport stream is not looked at, and a multivariant playlist says it");
+            return Err(error.on_property("multivariant").hint("link the elementary streams to `video` and `audio`"));
+        }
         return Ok(Element::Transform(Box::new(TransportSink::new(&plan, presentation))));
     }
     let video = cx.sinks.iter().map(|pad| pad.name == "video");

@@ -5,6 +5,8 @@ use millstream_core::meter::Meter;
 use millstream_core::{Env, Error, MessageKind, Output, Result, Time, TimeDelta};
 use millstream_server::http::Slices;
 
+use super::describe::Description;
+use super::multivariant::Rendition;
 use super::serve::Serving;
 use super::settings::Plan;
 use super::store::{SegmentFile, Store};
@@ -30,6 +32,8 @@ pub(super) struct Presentation {
     dirty: bool,
     warned: Vec<&'static str>,
     serving: Option<Serving>,
+    /// Its place in a Multivariant Playlist.
+    rendition: Option<Rendition>,
 }
 
 /// The segment that is being written.
@@ -45,6 +49,7 @@ struct Open {
 impl Presentation {
     pub(super) fn new(plan: Plan, env: Env) -> Self {
         Self {
+            rendition: plan.listed.as_ref().map(|listed| Rendition::join(&plan, listed, &env)),
             store: Store::new(plan.clone(), env.fs.clone()),
             plan,
             env,
@@ -63,7 +68,13 @@ impl Presentation {
     pub(super) fn start(&mut self, out: &mut Output) -> Result<()> {
         self.store.create_directory()?;
         if let Some(place) = &self.plan.place {
-            self.serving = Some(Serving::start(&self.plan, place, &self.env, out)?);
+            let serving = Serving::start(&self.plan, place, &self.env, out)?;
+            if let (Some(rendition), Some(path)) =
+                (&self.rendition, self.plan.listed.as_ref().and_then(|l| l.path.as_ref()))
+            {
+                rendition.serve(serving.server(), path, out).map_err(|error| error.on_property("path"))?;
+            }
+            self.serving = Some(serving);
         }
         Ok(())
     }
@@ -76,6 +87,18 @@ impl Presentation {
             open.content.push(block.clone());
         }
         self.store.write(&mut open.file, block)
+    }
+
+    /// Whether it wants to know what its streams are.
+    pub(super) fn is_rendition(&self) -> bool {
+        self.rendition.is_some()
+    }
+
+    /// What a pad brings.
+    pub(super) fn describe(&mut self, pad: usize, stream: Description) {
+        if let Some(rendition) = &mut self.rendition {
+            rendition.describe(pad, stream);
+        }
     }
 
     /// The counters, if it is served.
@@ -138,6 +161,9 @@ impl Presentation {
         if let Some(serving) = &self.serving {
             serving.segment(sequence, content);
         }
+        if let Some(rendition) = &mut self.rendition {
+            rendition.segment(bytes, cut.duration);
+        }
         let uri = self.plan.segment_name.uri(sequence);
         post(out, &uri, sequence, cut.duration, bytes);
         let segment = MediaSegment {
@@ -182,7 +208,7 @@ impl Presentation {
         }
         self.published = Some(self.env.clock.now());
         self.dirty = false;
-        Ok(())
+        self.rendition.as_mut().map_or(Ok(()), Rendition::published)
     }
 
     /// The end: nothing will follow.
@@ -193,9 +219,10 @@ impl Presentation {
                 .warn(Error::malformed("no media came, so there is no playlist").hint("does the input have streams?")),
         }
         self.publish()?;
+        let all = self.rendition.as_mut().and_then(Rendition::finish);
         if let Some(serving) = self.serving.take() {
             let longest = self.window.as_ref().map_or(TimeDelta::ZERO, |window| window.playlist().duration());
-            serving.finish(&self.env, longest);
+            serving.finish(&self.env, longest, all);
         }
         Ok(())
     }

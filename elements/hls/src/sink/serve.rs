@@ -21,6 +21,7 @@ use millstream_server::http::{Answer, Ask, Mounted, Route, Server, Slices, check
 use millstream_server::listen::{Guest, address};
 
 use super::audience::Audience;
+use super::multivariant::Listed;
 use super::name::percent_encode;
 use super::settings::{HlsSinkSettings, Plan};
 
@@ -30,6 +31,9 @@ const RECENT_SEGMENTS: usize = 4;
 
 /// Most bytes of them: 4 s of 32 Mbit/s. Larger ones are read from the directory, which the system has in its cache as well.
 const RECENT_BYTES: usize = 16 << 20;
+
+/// The media type of playlists (RFC 8216, section 4).
+pub(super) const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 
 /// How long a segment may be kept, where its name is never used again.
 const SEGMENT_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3600, immutable");
@@ -52,7 +56,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(settings: &HlsSinkSettings) -> Result<Option<Self>> {
+    pub(super) fn of(settings: &HlsSinkSettings, listed: Option<&mut Listed>) -> Result<Option<Self>> {
         let Some(address) = settings.serve else {
             return match settings.path {
                 Some(_) => Err(Error::settings("nothing is served, so it has no path")
@@ -63,7 +67,10 @@ impl Place {
         };
         let path = match &settings.path {
             Some(path) => path.clone(),
-            None => last_part(&settings.directory)?,
+            None => match listed.as_ref().and_then(|listed| listed.usual_path()) {
+                Some(path) => path,
+                None => last_part(&settings.directory)?,
+            },
         };
         check_path(&path, EXAMPLE).map_err(|error| error.on_property("path"))?;
         for (property, name) in [("playlist-name", &settings.playlist_name), ("segment-name", &settings.segment_name)] {
@@ -73,6 +80,9 @@ impl Place {
                 let error = Error::settings(format!("`{name}` cannot be asked for over HTTP"));
                 return Err(error.on_property(property).hint("leave out `?`, `#` and the like"));
             }
+        }
+        if let Some(listed) = listed {
+            listed.served_at(&path)?;
         }
         Ok(Some(Self { address, path, listed: settings.listed, scripts: settings.watch_scripts.clone() }))
     }
@@ -119,6 +129,11 @@ impl Serving {
         Ok(Self { server, mounted, shown, meter, _listing: listing })
     }
 
+    /// Where it is served.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Counts what comes.
     pub(super) fn meter(&self) -> &Meter {
         &self.meter
@@ -139,8 +154,11 @@ impl Serving {
     }
 
     /// Nothing will follow. Players have the length of the playlist to fetch what it lists.
-    pub(super) fn finish(self, env: &Env, length: TimeDelta) {
-        self.server.linger(self.mounted, env, length);
+    /// `all` is the Multivariant Playlist, if no other rendition needs it any more.
+    pub(super) fn finish(self, env: &Env, length: TimeDelta, all: Option<Mounted>) {
+        for mounted in [Some(self.mounted), all].into_iter().flatten() {
+            self.server.clone().linger(mounted, env, length);
+        }
     }
 }
 
@@ -199,7 +217,7 @@ impl Shown {
             seconds => HeaderValue::from_str(&format!("public, max-age={seconds}"))
                 .unwrap_or(HeaderValue::from_static("no-cache")),
         };
-        let about = About { media_type: HeaderValue::from_static("application/vnd.apple.mpegurl"), cache };
+        let about = About { media_type: PLAYLIST_TYPE, cache };
         content::compressible(ask.request, about, text.clone(), || {
             let mut now = self.now();
             // Another may have been published meanwhile.

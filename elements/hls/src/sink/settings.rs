@@ -1,13 +1,14 @@
 //! What the user sets, and what follows from it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use millstream_core::settings::units::DurationSetting;
 use millstream_core::{Error, Result, TimeDelta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::multivariant::Listed;
 use super::name::{SegmentName, check_plain};
 use super::serve::Place;
 use crate::playlist::{MediaPlaylist, PlaylistType};
@@ -53,6 +54,10 @@ pub struct HlsSinkSettings {
     /// Delete segments that left the window once no player can want them, and those of a complete presentation that is replaced.
     #[serde(default = "yes")]
     pub delete_segments: bool,
+    /// A Multivariant Playlist (RFC 8216, section 4.3.4) that lists this rendition, and every other `hlssink` of the program that names the
+    /// same file: `out/index.m3u8`, with `directory` `out/720p`.
+    #[serde(default)]
+    pub multivariant: Option<String>,
     /// Serve the presentation over HTTP at this address and port. Elements with the same address share the listener.
     #[serde(default)]
     pub serve: Option<SocketAddr>,
@@ -111,6 +116,7 @@ pub(super) struct Plan {
     pub(super) independent_segments: bool,
     pub(super) program_date_time: bool,
     pub(super) delete_segments: bool,
+    pub(super) listed: Option<Listed>,
     pub(super) place: Option<Place>,
 }
 
@@ -128,6 +134,7 @@ impl HlsSinkSettings {
             independent_segments: false,
             program_date_time: false,
             delete_segments: true,
+            multivariant: None,
             serve: None,
             path: None,
             listed: true,
@@ -155,6 +162,9 @@ impl HlsSinkSettings {
             let message = "a playlist of type event or vod keeps everything, so it has no window";
             return Err(Error::settings(message).on_property("window").hint(hint));
         }
+        let listed = |file: &String| Listed::new(file, Path::new(&self.directory), &self.playlist_name);
+        let mut listed = self.multivariant.as_ref().map(listed).transpose()?;
+        let place = Place::of(self, listed.as_mut())?;
         Ok(Plan {
             directory: PathBuf::from(&self.directory),
             playlist_name: self.playlist_name.clone(),
@@ -166,7 +176,8 @@ impl HlsSinkSettings {
             independent_segments: self.independent_segments,
             program_date_time: self.program_date_time,
             delete_segments: self.delete_segments,
-            place: Place::of(self)?,
+            listed,
+            place,
         })
     }
 

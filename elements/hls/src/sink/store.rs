@@ -113,17 +113,7 @@ impl Store {
 
     /// Replaces the playlist.
     pub(super) fn publish(&self, text: &[&[u8]]) -> Result<()> {
-        let path = self.playlist_path();
-        let part = with_suffix(&path);
-        let written = self.fs.create(&part).and_then(|mut file| {
-            file.write_all(text)?;
-            file.finish()
-        });
-        let replaced = written.and_then(|()| self.fs.rename(&part, &path));
-        replaced.map_err(|e| {
-            let _ = self.fs.remove(&part);
-            failed("replace", &path, e)
-        })
+        replace(&*self.fs, &self.playlist_path(), text)
     }
 
     /// Deletes segments; those that are gone already do not matter.
@@ -154,6 +144,20 @@ impl Store {
     fn segment_path(&self, sequence: u64) -> PathBuf {
         self.plan.directory.join(self.plan.segment_name.file(sequence))
     }
+}
+
+/// Replaces a file by one that is whole.
+pub(super) fn replace(fs: &dyn Fs, path: &Path, text: &[&[u8]]) -> Result<()> {
+    let part = with_suffix(path);
+    let written = fs.create(&part).and_then(|mut file| {
+        file.write_all(text)?;
+        file.finish()
+    });
+    let replaced = written.and_then(|()| fs.rename(&part, path));
+    replaced.map_err(|e| {
+        let _ = fs.remove(&part);
+        failed("replace", path, e)
+    })
 }
 
 fn with_suffix(path: &Path) -> PathBuf {

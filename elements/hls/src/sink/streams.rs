@@ -9,6 +9,7 @@ use millstream_ts::elements::lanes::Lanes;
 use millstream_ts::muxer::{StreamConfig, StreamId, TsMuxer, TsMuxerSettings};
 use millstream_ts::psi::Codec;
 
+use super::describe::Description;
 use super::presentation::Presentation;
 use super::settings::Plan;
 use crate::segmenter::{Frame, Segmenter};
@@ -51,6 +52,8 @@ struct Pad {
     codec: Option<Codec>,
     language: Option<[u8; 3]>,
     stream: Option<StreamId>,
+    /// What it is was told, where somebody wants to know.
+    described: bool,
 }
 
 impl Pad {
@@ -151,7 +154,7 @@ impl StreamsSink {
         }
         let other_codec = state.codec.is_some_and(|old| old != codec);
         let other_format = state.codec == Some(codec) && state.stream.is_some();
-        (state.caps, state.codec) = (Some(caps), Some(codec));
+        (state.caps, state.codec, state.described) = (Some(caps), Some(codec), false);
         match follower {
             Some(pts) if other_format => self.segmenter.follower_changed(pts),
             _ => self.segmenter.discontinuity(),
@@ -181,6 +184,14 @@ impl StreamsSink {
             out.dropped("frame without timestamp", buffer.payload.len() as u64, buffer.offset);
             return Ok(());
         };
+        if !state.described
+            && self.presentation.is_rendition()
+            && let Some(codec) = state.codec
+            && let Some(stream) = Description::of(codec, state.caps.as_ref(), buffer.payload.slices())
+        {
+            state.described = true;
+            self.presentation.describe(pad.index(), stream);
+        }
         let (dts, pts) = (self.lanes.running(pad, dts), self.lanes.running(pad, pts));
         self.lanes.took(pad, dts);
         let key = !state.video || buffer.is_keyframe();
