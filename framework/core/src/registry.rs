@@ -170,6 +170,8 @@ pub struct Factory {
     pub template: Option<TemplateDecl>,
     /// An input that fails is one that is absent: the element goes on with the others.
     pub survives_lost_inputs: bool,
+    /// It may be linked on one side only, where it could be on both: it is a source without inputs, and a sink without outputs.
+    pub open_ended: bool,
     build: Arc<BuildFn>,
     check: Arc<CheckFn>,
     check_pads: Arc<CheckPadsFn>,
@@ -233,6 +235,7 @@ impl Factory {
             latency: TimeDelta::ZERO,
             template: None,
             survives_lost_inputs: false,
+            open_ended: false,
             build: Arc::new(build),
             check: Arc::new(|_| Ok(())),
             check_pads: Arc::new(|_, _| Ok(())),
@@ -284,6 +287,11 @@ impl Factory {
     /// element fails with its input, because half of a stream must not look like a whole one. For aggregates.
     pub fn survives_lost_inputs(self) -> Self {
         Self { survives_lost_inputs: true, ..self }
+    }
+
+    /// See [`Factory::open_ended`].
+    pub fn open_ended(self) -> Self {
+        Self { open_ended: true, ..self }
     }
 
     /// Says which settings cannot work: each by itself is valid, but not beside the others. Asked when a pipeline is checked, and again

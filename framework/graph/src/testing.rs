@@ -43,7 +43,7 @@ where
     Factory::new::<S>(name, "Test", "For tests.", |_, _| Err(Error::bug("not to be built")))
 }
 
-/// filesrc, filesink, fakesrc, fakesink, identity, queue, tee, funnel, capsfilter, flvdemux, flvmux, h264parse, aacparse.
+/// filesrc, filesink, fakesrc, fakesink, identity, anybin, queue, tee, funnel, capsfilter, flvdemux, flvmux, h264parse, aacparse.
 pub(crate) fn registry() -> Registry {
     let file = |s: &FileSettings| vec![Resource::WritesFile(s.location.clone().into())];
     let mut registry = Registry::new();
@@ -59,6 +59,10 @@ pub(crate) fn registry() -> Registry {
         factory::<FakeSettings>("fakesrc").pad(PadTemplate::src("src", "ANY")),
         factory::<FakeSettings>("fakesink").pad(PadTemplate::sink("sink", "ANY")),
         through("identity"),
+        factory::<NoSettings>("anybin")
+            .pad(PadTemplate::sink("sink", "ANY").request())
+            .pad(PadTemplate::src("src", "ANY").request())
+            .open_ended(),
         through("queue"),
         factory::<NoSettings>("tee")
             .pad(PadTemplate::sink("sink", "ANY"))

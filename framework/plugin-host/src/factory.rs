@@ -36,6 +36,7 @@ pub(crate) fn factory(plugin: &Arc<Installed>, element: &ElementManifest) -> Fac
     factory.blocking = element.blocking();
     factory.passthrough = element.passthrough;
     factory.survives_lost_inputs = element.survives_lost_inputs;
+    factory.open_ended = element.open_ended;
     match element.live.clone() {
         Live::Always(false) => factory,
         Live::Always(true) => factory.live(|_: &Value| true),

@@ -94,6 +94,9 @@ pub struct ElementManifest {
     /// An input that fails is one that is absent.
     #[serde(default)]
     pub survives_lost_inputs: bool,
+    /// It may be linked on one side only.
+    #[serde(default)]
+    pub open_ended: bool,
     /// Its pads.
     #[serde(default)]
     pub pads: Vec<PadManifest>,

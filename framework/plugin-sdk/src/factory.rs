@@ -103,6 +103,7 @@ pub struct Factory {
     latency: TimeDelta,
     live: Value,
     survives_lost_inputs: bool,
+    open_ended: bool,
     build: Box<BuildFn>,
 }
 
@@ -147,6 +148,7 @@ impl Factory {
             latency: TimeDelta::ZERO,
             live: Value::Bool(false),
             survives_lost_inputs: false,
+            open_ended: false,
             build: Box::new(build),
         }
     }
@@ -212,6 +214,12 @@ impl Factory {
         Self { survives_lost_inputs: true, ..self }
     }
 
+    /// It may be linked on one side only: it is a source without inputs, and a sink without outputs.
+    #[must_use]
+    pub fn open_ended(self) -> Self {
+        Self { open_ended: true, ..self }
+    }
+
     /// What stands in the manifest.
     #[must_use]
     pub fn describe(&self) -> Value {
@@ -230,6 +238,7 @@ impl Factory {
             "latency": self.latency.nanos(),
             "live": self.live,
             "survives-lost-inputs": self.survives_lost_inputs,
+            "open-ended": self.open_ended,
             "pads": self.pads.iter().map(PadTemplate::json).collect::<Vec<_>>(),
             "settings": self.schema,
         })

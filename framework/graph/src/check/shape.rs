@@ -101,7 +101,7 @@ impl Checker<'_> {
                         Presence::Always => {
                             !linked(direction).any(|end| end.pad.as_ref().is_none_or(|pad| pad.name == t.name))
                         }
-                        Presence::Sometimes | Presence::Request => open(direction),
+                        Presence::Sometimes | Presence::Request => open(direction) && !factory.open_ended,
                     })
                     .map(|t| t.name)
                     .collect();

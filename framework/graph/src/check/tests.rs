@@ -246,3 +246,16 @@ fn a_branch_may_have_an_open_input() {
     let doc = launch::parse(&SourceText::new("t", "queue ! fakesink queue ! fakesink"), &mut diagnostics);
     assert!(check(&doc, &registry(), &options, &mut diagnostics).is_none());
 }
+
+#[test]
+fn an_open_ended_element_may_be_linked_on_one_side_only() {
+    for (line, fits) in [("anybin ! fakesink", true), ("fakesrc ! anybin", true), ("anybin", false)] {
+        let mut diagnostics = Diagnostics::default();
+        let doc = launch::parse(&SourceText::new("t", line), &mut diagnostics);
+        assert_eq!(
+            check(&doc, &registry(), &CheckOptions::default(), &mut diagnostics).is_some(),
+            fits,
+            "{line}: {diagnostics:?}"
+        );
+    }
+}
