@@ -8,6 +8,7 @@
 //! | `broken` | damaged input: no panic, no hang, bounded memory, nothing lost silently |
 //! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
 //! | `plugins` | plugins in Rust and C are found, described, run and refused |
+//! | `gstreamer`, `transcode` | elements of GStreamer in our pipelines: media, times, errors, requests, and the pipelines that ship with them |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
 //! | `templates` | a pipeline for each published stream: isolation, limits, names that are tricks |
 //! | `interop` | foreign analysers and players are content with our output, and we with theirs |

@@ -71,12 +71,17 @@ pub fn test_plugin(into: &Path) -> PathBuf {
     built("millstream-test-plugin", into)
 }
 
+/// The plugin of GStreamer, as the Rust template.
+pub fn gstreamer(into: &Path) -> PathBuf {
+    built("millstream-gstreamer", into)
+}
+
 fn built(package: &str, into: &Path) -> PathBuf {
     let name = library(&package.replace('-', "_"));
     let test = std::env::current_exe().expect("a test is a file");
     let built = test.ancestors().skip(1).map(|dir| dir.join(&name)).find(|path| path.is_file());
     let library = into.join(&name);
-    let built = built.unwrap_or_else(|| panic!("it is not built: `cargo build --package {package}`"));
+    let built = built.unwrap_or_else(|| panic!("{package} is not built: `cargo xtask test` does it"));
     std::fs::copy(built, &library).expect("copied");
     write_manifest(&library);
     library

@@ -31,6 +31,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The same for a package with a workspace of its own, which shares the folder that is built into.
+pub(crate) fn cargo_of(package: &str, task: &str) -> Command {
+    let mut command = cargo();
+    command.args([task, "--locked", "--manifest-path", &format!("{package}/Cargo.toml"), "--target-dir"]);
+    command.arg(target_dir());
+    command
+}
+
 /// Says what is about to run, runs it, and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", line(command));

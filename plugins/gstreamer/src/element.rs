@@ -1,0 +1,261 @@
+//! A pipeline of GStreamer's as an element: an aggregate, or a source where nothing comes in.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use millstream_plugin_sdk::core::item::SeekTo;
+use millstream_plugin_sdk::prelude::*;
+
+use crate::encoder;
+use crate::pipe::Pipe;
+use crate::signal::{News, Signal};
+use crate::timeline::Timeline;
+
+/// What one call sends at most.
+const BATCH: usize = 32;
+/// How long a source that ends may take for what it holds.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// See the module.
+pub(crate) struct GstElement {
+    pipe: Pipe,
+    signal: Arc<Signal>,
+    timeline: Timeline,
+    /// What GStreamer has no use for, until the outputs have started.
+    passing: Vec<Item>,
+    latency: Option<gst::ClockTime>,
+    eos: bool,
+    failed: Option<Error>,
+}
+
+/// The element of a bin: what shape it has depends on its links.
+pub(crate) fn element(bin: &gst::Bin, cx: &BuildCx) -> Result<Element> {
+    let signal = Signal::new(cx.host.clone());
+    let pipe = Pipe::new(bin, cx, &signal)?;
+    let source = pipe.inputs.is_empty();
+    let element = GstElement {
+        pipe,
+        signal,
+        timeline: Timeline::default(),
+        passing: Vec::new(),
+        latency: None,
+        eos: false,
+        failed: None,
+    };
+    Ok(if source { Element::source(element) } else { Element::aggregate(element) })
+}
+
+/// What became of what a call could do.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    Some,
+    Nothing,
+}
+
+impl GstElement {
+    /// Hears what the threads of the pipeline told, and sends what waits.
+    fn serve(&mut self, out: &mut Output) -> Result<Sent> {
+        let News { error, eos, no_more_pads, latency, requests } = self.signal.look();
+        self.eos |= eos;
+        for (pad, request) in &requests {
+            out.request(*pad, request);
+        }
+        if latency {
+            self.tell_latency(out);
+        }
+        let sent = self.send(out)?;
+        if no_more_pads {
+            self.pipe.give_up_late(out);
+        }
+        self.failed = self.failed.take().or(error);
+        // What was made before it failed goes out first.
+        match self.failed.take_if(|_| sent == Sent::Nothing) {
+            Some(error) => Err(error),
+            None => Ok(sent),
+        }
+    }
+
+    fn send(&mut self, out: &mut Output) -> Result<Sent> {
+        let mut sent = 0;
+        loop {
+            let before = sent;
+            for output in &mut self.pipe.outputs {
+                sent += usize::from(output.send_next(&self.timeline, &self.signal, out)?);
+            }
+            if sent > 0 && !self.passing.is_empty() {
+                self.passing.drain(..).for_each(|item| out.forward(item));
+            }
+            if sent == before || sent >= BATCH {
+                return Ok(if sent > 0 { Sent::Some } else { Sent::Nothing });
+            }
+        }
+    }
+
+    fn tell_latency(&mut self, out: &mut Output) {
+        let _ = self.pipe.pipeline.recalculate_latency();
+        let mut query = gst::query::Latency::new();
+        if !self.pipe.pipeline.query(&mut query) {
+            return;
+        }
+        let (_, min, _) = query.result();
+        if self.latency.replace(min).unwrap_or_default() != min {
+            out.post(&Message::Latency(TimeDelta::from_nanos(i64::try_from(min.nseconds()).unwrap_or(i64::MAX))));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self.pipe.outputs.is_empty() {
+            true => self.eos && !self.signal.has_failed(),
+            false => self.pipe.outputs.iter().all(|output| output.ended),
+        }
+    }
+
+    fn feed(&mut self, inbox: &mut Inbox) -> Result<PadSet> {
+        let mut room = PadSet::default();
+        for input in &mut self.pipe.inputs {
+            while input.has_room() {
+                let Some(item) = inbox.pop(input.pad) else { break };
+                if let Item::Segment(segment) = &item {
+                    self.timeline.follow(segment);
+                }
+                self.passing.extend(input.item(item)?);
+            }
+            if !input.ended && inbox.is_over(input.pad) {
+                input.end()?;
+            }
+            if input.has_room() {
+                room.insert(input.pad);
+            }
+        }
+        Ok(room)
+    }
+
+    fn ask(&mut self, pad: PadId, request: &Request) -> Served {
+        let Some(output) = self.pipe.outputs.iter().find(|output| output.pad == pad) else { return Served::No };
+        match request {
+            Request::KeyFrame => {
+                let event = gstreamer_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+                output.upstream(event);
+                // Where there is no encoder the event comes out at the other end as a request.
+                Served::Yes
+            }
+            Request::Bitrate(bits) => {
+                let pad = output.sink.static_pad("sink");
+                let encoder = pad.and_then(|pad| encoder::before(&pad));
+                if encoder.is_some_and(|encoder| encoder::set_bitrate(&encoder, *bits)) {
+                    Served::Yes
+                } else {
+                    Served::No
+                }
+            }
+            Request::Quality(lateness) => {
+                let now = self.pipe.pipeline.current_running_time().unwrap_or_default();
+                let event = gst::event::Qos::builder(gst::QOSType::Underflow, 1.0, lateness.nanos());
+                output.upstream(event.timestamp(now).build());
+                Served::Yes
+            }
+            Request::Seek { .. } | Request::Read { .. } => Served::No,
+        }
+    }
+
+    /// Goes to another place, where nothing comes in.
+    fn seek(&mut self, to: SeekTo, epoch: u64, out: &mut Output) {
+        let SeekTo::Time(time) = to else {
+            out.warn(&Error::unsupported("a pipeline of GStreamer is sought by time only"));
+            return;
+        };
+        let to = gst::ClockTime::from_nseconds(u64::try_from(time.nanos()).unwrap_or_default());
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT;
+        match self.pipe.pipeline.seek_simple(flags, to) {
+            Ok(()) => {
+                self.pipe.outputs.iter_mut().for_each(|output| output.flush());
+                self.timeline = Timeline::from(time);
+                out.forward(Item::Flush(epoch));
+            }
+            Err(_) => out.warn(&Error::unsupported("the pipeline of GStreamer cannot be sought")),
+        }
+    }
+}
+
+/// Whether the pipeline itself did what was asked.
+#[derive(PartialEq, Eq)]
+enum Served {
+    Yes,
+    No,
+}
+
+impl Aggregate for GstElement {
+    fn start(&mut self, _: &mut Output) -> Result<()> {
+        self.pipe.start(&self.signal)
+    }
+
+    fn step(&mut self, inbox: &mut Inbox, _: Time, out: &mut Output) -> Result<Need> {
+        let sent = self.serve(out)?;
+        let room = self.feed(inbox)?;
+        if self.is_over() {
+            return Ok(Need::Done);
+        }
+        Ok(if sent == Sent::Some { Need::Again } else { Need::Wake(room) })
+    }
+
+    fn flush(&mut self, _: &mut Output) -> Result<()> {
+        self.pipe.inputs.iter_mut().for_each(|input| input.flush());
+        self.pipe.outputs.iter_mut().for_each(|output| output.flush());
+        self.passing.clear();
+        self.eos = false;
+        Ok(())
+    }
+
+    fn request(&mut self, pad: PadId, request: Request, out: &mut Output) -> Result<()> {
+        if self.ask(pad, &request) == Served::No {
+            out.request_all(&request);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.pipe.stop();
+    }
+}
+
+impl BlockingSource for GstElement {
+    fn start(&mut self, _: &mut Output) -> Result<()> {
+        self.pipe.start(&self.signal)
+    }
+
+    fn produce(&mut self, out: &mut Output) -> Result<Produce> {
+        let sent = self.serve(out)?;
+        Ok(match sent {
+            _ if self.is_over() => Produce::Eos,
+            Sent::Some => Produce::More,
+            Sent::Nothing => Produce::Idle,
+        })
+    }
+
+    fn request(&mut self, pad: PadId, request: Request, out: &mut Output) -> Result<()> {
+        match request {
+            Request::Seek { to, epoch } => self.seek(to, epoch, out),
+            other => {
+                self.ask(pad, &other);
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, out: &mut Output) -> Result<()> {
+        self.pipe.pipeline.send_event(gst::event::Eos::new());
+        let until = Instant::now() + DRAIN;
+        while !self.is_over() && Instant::now() < until {
+            if self.serve(out)? == Sent::Nothing {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.pipe.stop();
+    }
+}

@@ -1,0 +1,163 @@
+//! A pipeline of GStreamer's with an `appsrc` for each of our sink pads and an `appsink` for each source pad.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::AppSink;
+use millstream_plugin_sdk::LinkedPad;
+use millstream_plugin_sdk::prelude::*;
+
+use crate::endpoints::{Endpoints, Origin, suits};
+use crate::input::Input;
+use crate::output::OutputPad;
+use crate::signal::Signal;
+use crate::{bus, clock, log};
+
+/// See the module.
+pub(crate) struct Pipe {
+    pub(crate) pipeline: gst::Pipeline,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<OutputPad>,
+    later: Later,
+    _log: log::Registration,
+}
+
+/// Outputs whose stream is not known yet.
+type Later = Arc<Mutex<Vec<(String, AppSink)>>>;
+
+impl Pipe {
+    /// Links the pads of an element with the free pads of a bin.
+    pub(crate) fn new(bin: &gst::Bin, cx: &BuildCx, signal: &Arc<Signal>) -> Result<Self> {
+        let pipeline = gst::Pipeline::with_name(&log::unique(&cx.name));
+        add(&pipeline, bin)?;
+        let ends = Endpoints::of(bin);
+        let inputs = cx.sinks.iter().map(|pad| input(bin, &ends, pad, cx.live, signal)).collect::<Result<_>>()?;
+        let later = Later::default();
+        let mut outputs = Vec::new();
+        for pad in &cx.srcs {
+            outputs.push(output(bin, &ends, pad, &later, signal)?);
+        }
+        ends.growing().for_each(|element| grow(bin, element, &later, signal));
+        pipeline.use_clock(Some(&clock::clock(&cx.host)));
+        pipeline.set_start_time(gst::ClockTime::NONE);
+        let base = u64::try_from(cx.host.base_time().nanos()).unwrap_or_default();
+        pipeline.set_base_time(gst::ClockTime::from_nseconds(base));
+        bus::listen(&pipeline, signal);
+        let _log = log::Registration::new(&pipeline, &cx.host);
+        Ok(Self { pipeline, inputs, outputs, later, _log })
+    }
+
+    /// Lets it run. It may wait: for a device, or a server.
+    pub(crate) fn start(&self, signal: &Signal) -> Result<()> {
+        match self.pipeline.set_state(gst::State::Playing) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let told = signal.look().error;
+                Err(told.unwrap_or_else(|| {
+                    Error::unsupported("the pipeline of GStreamer does not start, and does not say why")
+                }))
+            }
+        }
+    }
+
+    /// No stream will appear any more: the outputs that still wait have none.
+    pub(crate) fn give_up_late(&mut self, out: &mut Output) {
+        for (name, _) in lock(&self.later).drain(..) {
+            self.outputs.iter_mut().filter(|output| output.name == name).for_each(|output| output.give_up(out));
+        }
+    }
+
+    /// Ends it, whatever its threads are doing.
+    pub(crate) fn stop(&self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+    }
+}
+
+fn add(bin: &impl IsA<gst::Bin>, element: &impl IsA<gst::Element>) -> Result<()> {
+    bin.add(element).map_err(|_| Error::settings("two elements of the pipeline have one name").on_property("pipeline"))
+}
+
+fn input(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, live: bool, signal: &Arc<Signal>) -> Result<Input> {
+    let to = ends.sink(&pad.name)?;
+    let input = Input::new(pad.id, live, signal);
+    add(bin, &input.src)?;
+    input.listen(signal);
+    let from = input.src.static_pad("src");
+    let linked = from.is_some_and(|from| from.link(&to).is_ok());
+    if linked { Ok(input) } else { Err(unlinkable(&pad.name, &to)) }
+}
+
+fn output(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, later: &Later, signal: &Arc<Signal>) -> Result<OutputPad> {
+    let origin = ends.src(&pad.name)?;
+    let output = OutputPad::new(pad, signal);
+    add(bin, &output.sink)?;
+    match origin {
+        Origin::Pad(from) => {
+            let linked = output.sink.static_pad("sink").is_some_and(|to| from.link(&to).is_ok());
+            if !linked {
+                return Err(unlinkable(&pad.name, &from).hint(format!("it has to give {}", pad.allowed)));
+            }
+        }
+        Origin::Later => lock(later).push((pad.name.clone(), output.sink.clone())),
+    }
+    Ok(output)
+}
+
+fn unlinkable(name: &str, pad: &gst::Pad) -> Error {
+    let element = pad.parent_element().map(|element| element.name().to_string()).unwrap_or_default();
+    let message = format!("the link of `{name}` does not fit the pad `{element}.{}` of the pipeline", pad.name());
+    Error::settings(message).on_property("pipeline")
+}
+
+/// Links pads that appear with the outputs that wait for them; nobody looks at the others.
+fn grow(bin: &gst::Bin, element: &gst::Element, later: &Later, signal: &Arc<Signal>) {
+    let (within, waiting) = (bin.downgrade(), later.clone());
+    element.connect_pad_added(move |_, pad| {
+        if pad.direction() == gst::PadDirection::Src
+            && !pad.is_linked()
+            && let Some(bin) = within.upgrade()
+        {
+            appeared(&bin, pad, &waiting);
+        }
+    });
+    let signal = signal.clone();
+    element.connect_no_more_pads(move |_| signal.tell(|news| news.no_more_pads = true));
+}
+
+fn appeared(bin: &gst::Bin, pad: &gst::Pad, waiting: &Later) {
+    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+    let media = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
+    let mut all = lock(waiting);
+    let fits = |(name, sink): &(String, AppSink)| {
+        suits(name, &media) && sink.static_pad("sink").is_some_and(|to| pad.link(&to).is_ok())
+    };
+    if let Some(at) = all.iter().position(fits) {
+        all.remove(at);
+        return;
+    }
+    drop(all);
+    let Ok(sink) = gst::ElementFactory::make("fakesink").property("async", false).property("sync", false).build()
+    else {
+        return;
+    };
+    if bin.add(&sink).is_ok()
+        && let Some(to) = sink.static_pad("sink")
+    {
+        let _ = sink.sync_state_with_parent();
+        let _ = pad.link(&to);
+    }
+}
+
+fn lock(later: &Later) -> std::sync::MutexGuard<'_, Vec<(String, AppSink)>> {
+    later.lock().unwrap_or_else(PoisonError::into_inner)
+}

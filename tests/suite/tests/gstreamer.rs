@@ -1,0 +1,198 @@
+//! Elements of GStreamer in our pipelines: media both ways, times, errors, requests, the end.
+
+use bytes::Bytes;
+use millstream_core::{Buffer, BufferFlags, Caps, Error, Item, Registry, Request, Segment, Time, TimeDelta};
+use millstream_generic::{AppSinkHandle, AppSrcHandle};
+use millstream_graph::load_launch;
+use millstream_runtime::{Pipeline, Runtime};
+use millstream_tests::plugins::{self, run_with};
+use millstream_tests::{peers, root};
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// A folder with the plugin, and a registry with it.
+fn plugin() -> (tempfile::TempDir, Registry) {
+    peers::need("gst-launch-1.0");
+    let dir = dir();
+    plugins::gstreamer(dir.path());
+    let registry = plugins::registry(dir.path());
+    (dir, registry)
+}
+
+fn start(registry: &Registry, runtime: &Runtime, line: &str) -> Pipeline {
+    let loaded = load_launch(line, registry).unwrap_or_else(|e| panic!("{e}"));
+    runtime.start(&loaded.graph).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Pushes items through a line with `in` and `out`; gives all that came out, and how it ended.
+fn through(line: &str, caps: &str, items: Vec<Item>) -> (Vec<Item>, Result<(), Error>) {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let mut pipeline =
+        start(&registry, &runtime, &format!("appsrc name=in caps=\"{caps}\" ! {line} ! appsink name=out"));
+    let input: AppSrcHandle = pipeline.handle("in").expect("an appsrc");
+    let output: AppSinkHandle = pipeline.handle("out").expect("an appsink");
+    let feeder = std::thread::spawn(move || {
+        for item in items {
+            if input.blocking_push(item).is_err() {
+                return;
+            }
+        }
+    });
+    let mut all = Vec::new();
+    while let Some(item) = output.blocking_next() {
+        all.push(item);
+    }
+    feeder.join().expect("no panic");
+    (all, runtime.block_on(pipeline.wait()))
+}
+
+fn buffers(items: &[Item]) -> Vec<&Buffer> {
+    items.iter().filter_map(|item| if let Item::Buffer(buffer) = item { Some(&**buffer) } else { None }).collect()
+}
+
+fn media(ms: i64, bytes: &Bytes, flags: BufferFlags) -> Item {
+    let time = Some(Time::from_millis(ms));
+    let buffer = Buffer { duration: Some(TimeDelta::from_millis(40)), ..Buffer::new(bytes.clone()) };
+    Item::buffer(buffer.with_times(time, time).with_flags(flags))
+}
+
+#[test]
+fn media_crosses_both_ways_with_times_flags_and_codec_data_and_without_a_copy() {
+    let bytes: Vec<Bytes> = (0..200_u8).map(|n| Bytes::from(vec![n; 5000])).collect();
+    let segment = Segment { base: Time::from_millis(250), ..Segment::time(Time::from_millis(90_000)) };
+    let mut items = vec![Item::Segment(segment.clone().into())];
+    for (at, bytes) in bytes.iter().enumerate() {
+        let flags = if at % 50 == 0 { BufferFlags::KEYFRAME } else { BufferFlags::empty() };
+        items.push(media(90_000 + 40 * at as i64, bytes, flags));
+    }
+    let caps = "video/x-h264, alignment=au, codec_data=(buffer)0142c00d, height=180, parsed=true, stream-format=avc, width=320";
+    let (all, ended) = through("gst pipeline=\"identity ! queue\"", caps, items);
+    assert!(ended.is_ok(), "{ended:?}");
+    let said: Vec<&Caps> =
+        all.iter().filter_map(|i| if let Item::Caps(caps) = i { Some(caps) } else { None }).collect();
+    assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>(), [caps]);
+    let segments = all.iter().filter(|i| matches!(i, Item::Segment(s) if **s == segment)).count();
+    assert_eq!(segments, 1, "{all:?}");
+    let out = buffers(&all);
+    assert_eq!(out.len(), bytes.len());
+    for (at, (buffer, bytes)) in out.iter().zip(&bytes).enumerate() {
+        let time = Some(Time::from_millis(90_000 + 40 * at as i64));
+        assert_eq!((buffer.pts, buffer.dts, buffer.duration), (time, time, Some(TimeDelta::from_millis(40))));
+        assert_eq!(buffer.is_keyframe(), at % 50 == 0);
+        assert_eq!(buffer.payload.slices()[0].as_ptr(), bytes.as_ptr(), "the same bytes, not equal ones");
+    }
+    assert_eq!(millstream_plugin_host::copied_bytes(), 0);
+}
+
+#[test]
+fn a_pipeline_without_inputs_is_a_source_and_ends_by_itself() {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let line = "gst pipeline=\"videotestsrc num-buffers=25 ! video/x-raw,width=64,height=32,framerate=25/1,format=I420\" ! appsink name=out";
+    let mut pipeline = start(&registry, &runtime, line);
+    let output: AppSinkHandle = pipeline.handle("out").expect("an appsink");
+    let mut seen = Vec::new();
+    while let Some(buffer) = output.blocking_next_buffer() {
+        seen.push((buffer.pts.expect("a time").millis(), buffer.payload.len()));
+    }
+    runtime.block_on(pipeline.wait()).expect("it ends well");
+    assert_eq!(output.caps().and_then(|caps| caps.size()), Some((64, 32)));
+    let expected: Vec<_> = (0..25).map(|n| (40 * n, 64 * 32 * 3 / 2)).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn streams_are_told_apart_where_the_pipeline_finds_out_what_there_is() {
+    let (dir, _) = plugin();
+    let clip = root().join("pipelines/media/demo.flv");
+    let line = |more: &str| {
+        format!("launch --quiet filesrc location={} ! gst pipeline=decodebin name=d {more}", clip.display())
+    };
+    let counts = "d.audio ! capsfilter caps=audio/x-raw ! fakesink d.video ! capsfilter caps=video/x-raw ! fakesink";
+    let said = run_with(dir.path(), &line(counts));
+    assert_eq!((said.code, said.errors()), (0, 0), "{}", said.err);
+    // One that nobody asked for, and one that is not there.
+    let said = run_with(dir.path(), &line("d.video ! fakesink d.text ! fakesink"));
+    assert_eq!(said.code, 0, "{}", said.err);
+}
+
+fn fails(line: &str) -> String {
+    let (dir, _) = plugin();
+    let mut command = plugins::command(dir.path());
+    let output = command.args(["launch", "--quiet", line]).output().expect("it starts");
+    assert!(!output.status.success(), "{line}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn errors_of_gstreamer_name_the_element_the_cause_and_the_package() {
+    let said = fails("gst pipeline=\"filesrc location=/nowhere/a.flv ! flvdemux\" ! fakesink");
+    for part in ["`filesrc0` of GStreamer", "No such file", "/nowhere/a.flv"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let said = fails("gst pipeline=\"videotestsrc ! gtksink2\" ! fakesink");
+    assert!(said.contains("no element \"gtksink2\"") && said.contains("gst-inspect-1.0"), "{said}");
+    let said = fails("gst pipeline=\"videotestsrc ! wpesrc\" ! fakesink");
+    assert!(said.contains("apt-get install gstreamer1.0-wpe"), "{said}");
+    let said = fails("gst pipeline=\"videotestsrc ! \" ! fakesink");
+    assert!(said.contains("pipeline"), "{said}");
+    let said = fails("fakesrc ! gst pipeline=\"videotestsrc\" ! fakesink");
+    assert!(said.contains("no free pad that takes"), "{said}");
+}
+
+#[test]
+fn media_that_does_not_decode_fails_the_element_and_says_so() {
+    let items = (0..400).map(|at| media(at * 40, &Bytes::from(vec![0xff_u8; 64]), BufferFlags::KEYFRAME)).collect();
+    let (_, ended) = through("gst pipeline=pngdec", "image/png", items);
+    let error = ended.expect_err("no PNG");
+    assert!(error.to_string().contains("streaming stopped, reason error"), "{error}");
+}
+
+#[test]
+fn an_encoder_makes_a_key_frame_and_changes_its_bitrate_when_it_is_asked() {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let line = "appsrc name=in caps=\"video/x-raw, format=I420, width=320, height=240, framerate=25/1\" ! \
+                gst pipeline=\"x264enc tune=zerolatency speed-preset=ultrafast key-int-max=1000 bitrate=2000\" name=enc ! \
+                appsink name=out";
+    let mut pipeline = start(&registry, &runtime, line);
+    let input: AppSrcHandle = pipeline.handle("in").expect("an appsrc");
+    let output: AppSinkHandle = pipeline.handle("out").expect("an appsink");
+    let mut noise = 1_u32;
+    let mut picture = || -> Bytes {
+        let pixel = |_| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        };
+        (0..320 * 240 * 3 / 2).map(pixel).collect()
+    };
+    let mut frame = |at: i64| -> Buffer {
+        input.blocking_push(media(at * 40, &picture(), BufferFlags::KEYFRAME)).expect("it takes it");
+        output.blocking_next_buffer().expect("one comes out")
+    };
+    let plain: Vec<Buffer> = (0..20).map(&mut frame).collect();
+    assert_eq!(plain.iter().filter(|b| b.is_keyframe()).count(), 1, "the first");
+    pipeline.request("enc", Request::KeyFrame).expect("sent");
+    pipeline.request("enc", Request::Bitrate(100_000)).expect("sent");
+    let asked: Vec<Buffer> = (20..100).map(&mut frame).collect();
+    assert_eq!(asked.iter().filter(|b| b.is_keyframe()).count(), 1, "the one that was asked for");
+    let size = |all: &[Buffer]| all.iter().map(|b| b.payload.len()).sum::<usize>() / all.len();
+    assert!(size(&asked[60..]) * 3 < size(&plain[5..]), "{} of {}", size(&asked[60..]), size(&plain[5..]));
+}
+
+#[test]
+fn a_pipeline_that_never_ends_is_stopped_in_time() {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let line = "gst live=true pipeline=\"videotestsrc is-live=true\" ! fakesink";
+    let mut pipeline = start(&registry, &runtime, line);
+    pipeline.stop();
+    runtime.block_on(pipeline.wait()).expect("it ends well");
+    // Blocked on an output that nobody reads: cancelled.
+    let line = "gst pipeline=\"videotestsrc\" ! appsink name=out";
+    let pipeline = start(&registry, &runtime, line);
+    drop(pipeline);
+}
