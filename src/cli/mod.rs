@@ -80,7 +80,7 @@ enum Command {
     Init(init::Args),
     /// Say what is installed here, and what a pipeline file would miss
     Doctor(doctor::Args),
-    /// List plugins, write their manifests
+    /// List, make and check plugins
     Plugins(plugins::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),

@@ -55,6 +55,11 @@ impl Interrupt {
         self.interrupt();
     }
 
+    /// Whether the element was told to stop.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Acquire)
+    }
+
     /// The element is to return from its call, and goes on.
     /// The thread of the element did not end in time.
     pub(crate) fn left_behind(&self) {

@@ -11,6 +11,7 @@
 //! | `dynamic` | elements that are known only on the machine |
 //! | `factory`, `provider` | elements of plugins in a registry |
 //! | `instance`, `fused`, `threaded` | an element of a plugin as a transform, aggregate, source or sink |
+//! | [`kit`] | the conformance kit: what an element promises, tried out |
 //! | `memory` | buffers across the border, without a copy |
 //! | `services`, `output`, `inbox`, `caps`, `convert` | what a plugin can call |
 //!
@@ -28,6 +29,7 @@ mod fused;
 mod inbox;
 mod instance;
 mod intern;
+pub mod kit;
 mod library;
 pub mod manifest;
 mod memory;

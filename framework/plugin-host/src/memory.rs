@@ -11,6 +11,8 @@ use millstream_plugin_abi as abi;
 use millstream_plugin_abi::status;
 use smallvec::SmallVec;
 
+use crate::services::violation;
+
 /// Shells of buffers that a thread keeps for the next ones.
 const MAX_KEPT: usize = 64;
 
@@ -30,7 +32,8 @@ pub fn copied_bytes() -> u64 {
 struct HostBuffer {
     abi: abi::Buffer,
     refs: AtomicUsize,
-    inner: BufferBox,
+    /// `None` while the shell is kept for the next buffer.
+    inner: Option<BufferBox>,
     slices: SmallVec<[abi::Slice; 2]>,
 }
 
@@ -78,8 +81,7 @@ impl HostBuffer {
             slices: std::ptr::null(),
             slice_count: 0,
         };
-        let inner = BufferBox::new(Buffer::default());
-        Box::new(Self { abi, refs: AtomicUsize::new(1), inner, slices: SmallVec::new() })
+        Box::new(Self { abi, refs: AtomicUsize::new(1), inner: None, slices: SmallVec::new() })
     }
 
     fn fill(&mut self, buffer: BufferBox) {
@@ -88,13 +90,13 @@ impl HostBuffer {
         self.abi.dts = nanos(buffer.dts);
         self.abi.duration = buffer.duration.map_or(abi::NONE, TimeDelta::nanos);
         self.abi.offset = buffer.offset.and_then(|at| i64::try_from(at).ok()).unwrap_or(abi::NONE);
-        self.inner = buffer;
-        self.point_to_slices();
+        self.point_to_slices(&buffer.payload);
+        self.inner = Some(buffer);
     }
 
-    fn point_to_slices(&mut self) {
+    fn point_to_slices(&mut self, payload: &Payload) {
         self.slices.clear();
-        let slices = self.inner.payload.slices().iter();
+        let slices = payload.slices().iter();
         self.slices.extend(slices.map(|bytes| abi::Slice { data: bytes.as_ptr(), len: bytes.len() as u64 }));
         self.abi.slices = self.slices.as_ptr();
         self.abi.slice_count = self.slices.len() as u64;
@@ -102,6 +104,7 @@ impl HostBuffer {
 
     /// Copies the bytes that somebody else holds too.
     fn unshare(&mut self) {
+        let Some(inner) = &mut self.inner else { return };
         let own = |bytes: Bytes| match bytes.try_into_mut() {
             Ok(own) => own.freeze(),
             Err(shared) => {
@@ -109,11 +112,12 @@ impl HostBuffer {
                 BytesMut::from(&shared[..]).freeze()
             }
         };
-        let slices: SmallVec<[Bytes; 2]> = self.inner.payload.slices().iter().cloned().collect();
+        let slices: SmallVec<[Bytes; 2]> = inner.payload.slices().iter().cloned().collect();
         // Only now may they be the last holders.
-        self.inner.payload = Payload::new();
-        self.inner.payload = slices.into_iter().map(own).collect();
-        self.point_to_slices();
+        inner.payload = Payload::new();
+        let payload: Payload = slices.into_iter().map(own).collect();
+        inner.payload = payload.clone();
+        self.point_to_slices(&payload);
     }
 }
 
@@ -156,8 +160,13 @@ pub(crate) unsafe fn take(buffer: *mut abi::Buffer) -> Result<BufferBox, &'stati
     }
     // SAFETY: a buffer of either side begins with its size, flags and vtable.
     if unsafe { (*buffer).vtable } == &raw const VTABLE {
-        // SAFETY: only `give` and `buffer_new` make buffers with this vtable, and the caller holds a reference.
-        return Ok(unsafe { take_ours(buffer.cast()) });
+        let host: *mut HostBuffer = buffer.cast();
+        // SAFETY: only `give` and `buffer_new` make buffers with this vtable; one that was given back is an empty shell for a while.
+        if unsafe { &*host }.refs.load(Ordering::Acquire) == 0 {
+            return Err("a buffer that it has given back already");
+        }
+        // SAFETY: as above, and the caller holds a reference.
+        return Ok(unsafe { take_ours(host) });
     }
     // SAFETY: promised by the caller.
     unsafe { take_theirs(buffer) }.map(BufferBox::new)
@@ -170,7 +179,7 @@ unsafe fn take_ours(host: *mut HostBuffer) -> BufferBox {
     let shared = unsafe { &*host }.refs.load(Ordering::Acquire) != 1;
     if shared {
         // SAFETY: as above; nobody may write to a buffer that is shared.
-        let mut copy = unsafe { BufferBox::clone(&(*host).inner) };
+        let mut copy = unsafe { (*host).inner.clone() }.unwrap_or_else(|| BufferBox::new(Buffer::default()));
         // SAFETY: as above.
         write_back(unsafe { &(*host).abi }, &mut copy);
         // SAFETY: gives back the caller's reference.
@@ -179,8 +188,9 @@ unsafe fn take_ours(host: *mut HostBuffer) -> BufferBox {
     }
     // SAFETY: the only reference is the caller's, and it made it from a box.
     let mut host = unsafe { Box::from_raw(host) };
-    write_back(&host.abi, &mut host.inner);
-    let buffer = std::mem::replace(&mut host.inner, BufferBox::new(Buffer::default()));
+    let mut buffer = host.inner.take().unwrap_or_else(|| BufferBox::new(Buffer::default()));
+    write_back(&host.abi, &mut buffer);
+    *host.refs.get_mut() = 0;
     keep(host);
     buffer
 }
@@ -311,11 +321,19 @@ unsafe extern "C" fn add_ref(buffer: *mut abi::Buffer) {
 unsafe extern "C" fn unref(buffer: *mut abi::Buffer) {
     let host: *mut HostBuffer = buffer.cast();
     // SAFETY: as in `add_ref`.
-    if unsafe { &*host }.refs.fetch_sub(1, Ordering::AcqRel) == 1 {
-        // SAFETY: that was the last reference, and it was made from a box.
-        let mut host = unsafe { Box::from_raw(host) };
-        host.inner = BufferBox::new(Buffer::default());
-        keep(host);
+    match unsafe { &*host }.refs.fetch_sub(1, Ordering::AcqRel) {
+        1 => {
+            // SAFETY: that was the last reference, and it was made from a box.
+            let mut host = unsafe { Box::from_raw(host) };
+            host.inner = None;
+            keep(host);
+        }
+        0 => {
+            // SAFETY: an empty shell that is kept for the next buffer, as its count of 0 shows.
+            unsafe { &*host }.refs.store(0, Ordering::Release);
+            violation("gave back a buffer more often than it had references");
+        }
+        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use millstream_plugin_abi as abi;
 use millstream_plugin_abi::{ALL_PADS, Str, status};
 
 use crate::intern::intern_name;
-use crate::services::Shared;
+use crate::services::{Shared, violation};
 use crate::{convert, memory};
 
 /// `ms_output` with what it belongs to. The ABI's struct comes first.
@@ -64,6 +64,7 @@ unsafe fn open<'a>(out: *mut abi::Output) -> Option<(&'a mut Output, &'a Outlet)
         Some(out) => Some((out, outlet)),
         None => {
             outlet.shared.fail(Error::bug("the plugin used an output after the call that it was given to"));
+            violation("used an output after the call that it was given to");
             None
         }
     }

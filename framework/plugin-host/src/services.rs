@@ -39,6 +39,24 @@ struct Mail {
     lost: u64,
 }
 
+/// What plugins have done that they must not, where no call is there to fail.
+static VIOLATIONS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+
+/// A plugin has done what it must not.
+#[cold]
+pub(crate) fn violation(what: &'static str) {
+    let mut violations = VIOLATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !violations.contains(&what) {
+        tracing::error!("a plugin {what}");
+        violations.push(what);
+    }
+}
+
+/// What plugins have done that they must not, since the last time.
+pub(crate) fn violations() -> Vec<&'static str> {
+    std::mem::take(&mut VIOLATIONS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Buffers that came too late.
 #[derive(Default)]
 struct Late {

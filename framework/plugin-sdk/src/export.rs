@@ -152,6 +152,7 @@ impl Exported {
         let folder = program.parent().unwrap_or(Path::new("."));
         let stem = format!("{}{}", std::env::consts::DLL_PREFIX, self.about.package.replace('-', "_"));
         let library = format!("{stem}{}", std::env::consts::DLL_SUFFIX);
+        bring(&folder.join("deps").join(&library), &folder.join(&library))?;
         if !folder.join(&library).is_file() {
             let missing =
                 format!("{library} is not there: `crate-type` of the package has to be `[\"cdylib\", \"rlib\"]`");
@@ -162,6 +163,18 @@ impl Exported {
         std::fs::write(&path, serde_json::to_string_pretty(&manifest).map_err(std::io::Error::other)? + "\n")?;
         Ok(path)
     }
+}
+
+/// `cargo run` leaves the library of a package among its dependencies, and only `cargo build` puts it where one looks for it.
+fn bring(built: &Path, place: &Path) -> std::io::Result<()> {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    if modified(built).is_none() || modified(built) <= modified(place) {
+        return Ok(());
+    }
+    // A copy that takes the place of the one before: that one may be in use.
+    let part = place.with_extension("part");
+    std::fs::copy(built, &part)?;
+    std::fs::rename(part, place)
 }
 
 /// Exports a plugin from a library: its name, and a function without arguments that gives a [`Plugin`]. Version and licence are those of the

@@ -3,6 +3,7 @@
 mod instructions;
 mod media;
 mod per_buffer;
+mod plugins;
 mod remux;
 mod rtmp;
 mod start;
@@ -13,8 +14,19 @@ use crate::report::Results;
 use anyhow::{Result, bail};
 
 /// The benches of files, in the order in which they run; those of servers follow.
-const NAMES: [&str; 9] =
-    ["identity", "queue", "queues", "start", "flv-ts", "flv-hls", "flv-flv", "ts-flv", "instructions"];
+const NAMES: [&str; 11] = [
+    "identity",
+    "queue",
+    "queues",
+    "plugin-abi",
+    "start",
+    "plugin-start",
+    "flv-ts",
+    "flv-hls",
+    "flv-flv",
+    "ts-flv",
+    "instructions",
+];
 
 /// Runs the benches whose names contain one of `names`, all of them if there is none.
 pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
@@ -34,6 +46,8 @@ pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
             "queues" => results.rows.push(per_buffer::queues(settings)?),
             "start" => results.rows.push(start::run(settings)?),
             "instructions" => results.instructions = instructions::run(settings)?,
+            "plugin-abi" => results.figures.extend(plugins::crossing(settings)?),
+            "plugin-start" => results.figures.push(plugins::start(settings)?),
             served if rtmp::NAMES.contains(&served) => results.figures.extend(rtmp::run(settings, served)?),
             conversion => {
                 let (rows, memory) = remux::run(settings, conversion)?;

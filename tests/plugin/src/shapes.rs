@@ -10,21 +10,26 @@ use millstream_plugin_sdk::prelude::*;
 /// Items that a worker may have at a time.
 const ROOM: usize = 4;
 
-type Shelf = Arc<Mutex<VecDeque<(PadId, Item)>>>;
+/// What a thread has done, and for which stretch between flushes.
+type Shelf = Arc<Mutex<VecDeque<Work>>>;
+
+type Work = (u64, PadId, Item);
 
 /// `testworker`: what comes on `sink_N` goes through a thread of its own and out on `src_N`.
 struct Worker {
-    to_thread: Option<Sender<(PadId, Item)>>,
+    to_thread: Option<Sender<Work>>,
     thread: Option<std::thread::JoinHandle<()>>,
     shelf: Shelf,
     under_way: usize,
     ended: PadSet,
     pads: u16,
+    /// Counts flushes: what the thread still has of earlier stretches is void.
+    stretch: u64,
 }
 
 impl Worker {
     fn new(cx: &BuildCx) -> Self {
-        let (to_thread, work) = channel::<(PadId, Item)>();
+        let (to_thread, work) = channel::<Work>();
         let (shelf, host) = (Shelf::default(), cx.host.clone());
         let done = shelf.clone();
         let thread = std::thread::spawn(move || {
@@ -34,13 +39,21 @@ impl Worker {
             }
         });
         let pads = cx.sinks.len() as u16;
-        Self { to_thread: Some(to_thread), thread: Some(thread), shelf, under_way: 0, ended: PadSet::empty(), pads }
+        Self {
+            to_thread: Some(to_thread),
+            thread: Some(thread),
+            shelf,
+            under_way: 0,
+            ended: PadSet::empty(),
+            pads,
+            stretch: 0,
+        }
     }
 
     fn give(&mut self, pad: PadId, item: Item) {
         self.under_way += 1;
         if let Some(thread) = &self.to_thread {
-            let _ = thread.send((pad, item));
+            let _ = thread.send((self.stretch, pad, item));
         }
     }
 }
@@ -48,8 +61,11 @@ impl Worker {
 impl Aggregate for Worker {
     fn step(&mut self, inbox: &mut Inbox, _: Time, out: &mut Output) -> Result<Need> {
         let done: Vec<_> = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        self.under_way -= done.len();
-        done.into_iter().for_each(|(pad, item)| out.push(pad, item));
+        let current = done.into_iter().filter(|(stretch, ..)| *stretch == self.stretch);
+        for (_, pad, item) in current {
+            self.under_way -= 1;
+            out.push(pad, item);
+        }
         let pads: Vec<PadId> = (0..self.pads).map(PadId).collect();
         for &pad in &pads {
             while self.under_way < ROOM
@@ -66,6 +82,11 @@ impl Aggregate for Worker {
             return Ok(Need::Done);
         }
         Ok(Need::Wake(if self.under_way < ROOM { inbox.open() } else { PadSet::empty() }))
+    }
+
+    fn flush(&mut self, _: &mut Output) -> Result<()> {
+        (self.stretch, self.under_way, self.ended) = (self.stretch + 1, 0, PadSet::empty());
+        Ok(())
     }
 
     fn stop(&mut self) {

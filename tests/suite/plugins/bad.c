@@ -33,7 +33,7 @@ static ms_buffer LOOSE = { sizeof(ms_buffer), 0, &VTABLE, MS_NONE, MS_NONE, MS_N
 static int32_t on_buffer(ms_element *element, uint32_t pad, ms_buffer *buffer, ms_output *out) {
     bad *self = (bad *)element;
     ms_buffer *loose = &LOOSE;
-    (void)pad, (void)loose, (void)out;
+    (void)pad, (void)loose, (void)out, (void)buffer;
     self->buffers += 1;
 #if defined(FAULT_PAD)
     return out->push_buffer(out, 7, buffer);
@@ -129,7 +129,12 @@ static void stop(ms_element *element) {
 }
 
 static void destroy(ms_element *element) {
+    bad *volatile again = (bad *)element;
     free(element);
+    (void)again;
+#ifdef FAULT_FREED
+    again->buffers += 1;
+#endif
 }
 
 static ms_element *create(const ms_factory *factory, const ms_host *host, const ms_create *from) {

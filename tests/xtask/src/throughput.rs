@@ -25,6 +25,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "millstream",
         "--package",
         "millstream-bench",
+        "--package",
+        "template-rust",
         "--bins",
     ]))?;
     let release = sh::target_dir().join("release");

@@ -69,7 +69,7 @@ fn run(settings: &Settings, chain: &Chain) -> Result<Row> {
     Ok(row)
 }
 
-fn per_hop(short: &[Sample], long: &[Sample], hops: f64) -> Vec<Sample> {
+pub(super) fn per_hop(short: &[Sample], long: &[Sample], hops: f64) -> Vec<Sample> {
     let differ = |(short, long): (&Sample, &Sample)| Sample {
         wall: (long.wall - short.wall) / hops,
         cpu: (long.cpu - short.cpu) / hops,

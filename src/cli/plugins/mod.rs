@@ -1,4 +1,7 @@
-//! `plugins list|manifest`.
+//! `plugins list|new|check|manifest`.
+
+mod check;
+mod new;
 
 use std::path::PathBuf;
 
@@ -10,6 +13,8 @@ use super::{Exit, Outcome, report, terminal};
 #[command(after_help = "\
 Examples:
   millstream plugins list
+  millstream plugins new loud
+  millstream plugins check target/release/libloud.so
   millstream plugins manifest target/release/libcount.so
 
 Plugins are looked for in the folders of MILLSTREAM_PLUGIN_PATH, in ~/.local/share/millstream/plugins, and in
@@ -23,6 +28,10 @@ pub(crate) struct Args {
 enum Command {
     /// List the plugins that are found, and why some are not used
     List,
+    /// Write a plugin to start from
+    New(new::Args),
+    /// Try out whether a plugin keeps what the ABI promises
+    Check(check::Args),
     /// Write the manifest of a library beside it
     Manifest(ManifestArgs),
     /// Print the elements of a library that are known only on this machine
@@ -50,6 +59,8 @@ struct ManifestArgs {
 pub(crate) fn run(args: &Args) -> Outcome {
     match &args.command {
         Command::List => list(),
+        Command::New(args) => new::run(args),
+        Command::Check(args) => check::run(args),
         Command::Manifest(args) => manifest(args),
         Command::Ask(args) => ask(args),
     }
