@@ -7,7 +7,7 @@
 //! | `corpus` | every valid file is read as libavformat 62 reads it, and survives demux -> mux -> demux |
 //! | `broken` | damaged input: no panic, no hang, bounded memory, nothing lost silently |
 //! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
-//! | `plugins`, `plugins_sdk`, `plugins_bad`, `plugins_kit` | plugins in Rust and C: found, described and run; every shape; every fault; the conformance kit |
+//! | `plugins`, `plugins_sdk`, `plugins_bad`, `plugins_kit`, `plugins_abi` | plugins in Rust and C: found, described and run; every shape; every fault; the conformance kit; ABI 1.0 for ever |
 //! | `guides` | the guides about plugins, followed to the letter |
 //! | `gstreamer`, `transcode` | elements of GStreamer in our pipelines: media, times, errors, requests, and the pipelines that ship with them |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
