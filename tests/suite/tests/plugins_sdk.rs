@@ -194,6 +194,22 @@ fn a_request_reaches_a_source_that_waits() {
     assert!(world.runtime.block_on(pipeline.wait()).is_ok());
 }
 
+/// Threads of this process that belong to elements of plugins.
+fn plugin_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("plugin")).count()
+}
+
+#[test]
+fn elements_that_wait_leave_when_another_one_fails() {
+    let world = world();
+    let line = "testsrc num-buffers=3 wait=10 ! testfault name=it place=buffer kind=error ! queue ! testsink wait=1";
+    let error = world.run(line).result.expect_err("one fails");
+    assert!(error.to_string().starts_with("it: the input is not to its taste"), "{error}");
+    assert_eq!(plugin_threads(), 0, "threads are left behind");
+}
+
 #[test]
 fn a_sink_that_waits_takes_everything_and_reports_lateness() {
     let world = world();
