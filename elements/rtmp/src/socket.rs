@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use millstream_core::env::{Clock, Timer};
-use millstream_core::net::NetStream;
+use millstream_core::net::{DirectWrite, NetStream};
 use millstream_core::{Time, TimeDelta};
 use smallvec::SmallVec;
 
@@ -53,6 +53,11 @@ impl Socket {
     /// Address of the other end.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.stream.peer()
+    }
+
+    /// Another way to write to it. See [`NetStream::direct`].
+    pub(crate) fn direct(&self) -> Option<Arc<dyn DirectWrite>> {
+        self.stream.direct()
     }
 
     /// Time on the clock of its timer.

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -37,8 +38,21 @@ pub trait NetStream: Send {
         let _ = limit;
         Ok(())
     }
+    /// Another way to write to it, for one who writes the same to many. Nothing where what is written is not what is sent, as with TLS.
+    fn direct(&self) -> Option<Arc<dyn DirectWrite>> {
+        None
+    }
     /// Address of the other end.
     fn peer(&self) -> SocketAddr;
+}
+
+/// Writes to a [`NetStream`] beside whoever owns it. The two see to it that only one of them writes at a time.
+pub trait DirectWrite: Send + Sync {
+    /// Sends bytes of the slices in order, as many as can be without waiting, and says how many.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is no room, else those of the network. The owner meets them too.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
 /// Accepts streams at an address.

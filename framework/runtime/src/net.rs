@@ -2,15 +2,16 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
 #[cfg(target_os = "linux")]
 use millstream_core::TimeDelta;
 use millstream_core::env::{BoxFuture, TaskHandle, Tasks};
-use millstream_core::net::{Net, NetListener, NetStream};
-use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
+use millstream_core::net::{DirectWrite, Net, NetListener, NetStream};
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 /// Streams that wait to be accepted: what Linux allows by default. A burst of a thousand players must not be refused.
@@ -61,11 +62,11 @@ impl NetListener for Listener {
 fn boxed(stream: TcpStream, peer: SocketAddr) -> io::Result<Box<dyn NetStream>> {
     // What is written goes out at once: 40 ms of every exchange of commands are Nagle against delayed acknowledgements.
     stream.set_nodelay(true)?;
-    Ok(Box::new(Stream { stream, peer }))
+    Ok(Box::new(Stream { stream: Arc::new(stream), peer }))
 }
 
 struct Stream {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     peer: SocketAddr,
 }
 
@@ -75,24 +76,52 @@ impl NetStream for Stream {
             0 => READ_ROOM,
             room => room,
         };
-        // `read_buf` is safe to drop between polls: it holds nothing.
-        let mut limited = into.limit(room);
-        pin!(self.stream.read_buf(&mut limited)).poll(cx)
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            let mut part = 0;
+            let received = self.stream.try_io(Interest::READABLE, || {
+                let len = self.stream.try_read_buf(&mut (&mut *into).limit(room))?;
+                if 0 < len && len < room {
+                    // There is no more: to ask would be a call of the system, and this says it too.
+                    part = len;
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(len)
+            });
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && part == 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Ready(Ok(part)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                received => return Poll::Ready(received),
+            }
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        send(&mut self.stream, cx, slices)
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_io(Interest::WRITABLE, || send(&self.stream, slices)) {
+                // It was not writable any more, which is noted now.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
     }
 
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write)?))
+    }
+
+    fn direct(&self) -> Option<Arc<dyn DirectWrite>> {
+        Some(Arc::new(Direct(self.stream.clone())))
     }
 
     #[cfg(target_os = "linux")]
     fn give_up_after(&mut self, limit: TimeDelta) -> io::Result<()> {
         // 0 is the default of the system.
         let millis = u32::try_from(limit.millis()).unwrap_or(u32::MAX).max(1);
-        Ok(rustix::net::sockopt::set_tcp_user_timeout(&self.stream, millis)?)
+        Ok(rustix::net::sockopt::set_tcp_user_timeout(&*self.stream, millis)?)
     }
 
     fn peer(&self) -> SocketAddr {
@@ -100,30 +129,25 @@ impl NetStream for Stream {
     }
 }
 
-/// `sendmsg`, and `send` for a single slice: of `writev` the kernel asks what only files need, a twentieth of the cost of a frame.
-#[cfg(target_os = "linux")]
-fn send(stream: &mut TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-    use rustix::net::{SendAncillaryBuffer, SendFlags};
-    loop {
-        ready!(stream.poll_write_ready(cx))?;
-        let sent = stream.try_io(Interest::WRITABLE, || {
-            Ok(match slices {
-                [slice] => rustix::net::send(&*stream, slice, SendFlags::NOSIGNAL),
-                _ => rustix::net::sendmsg(&*stream, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
-            }?)
-        });
-        match sent {
-            // It was not writable any more, which is noted now.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            sent => return Poll::Ready(sent),
-        }
+/// The same socket for one who does not wait.
+struct Direct(Arc<TcpStream>);
+
+impl DirectWrite for Direct {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        send(&self.0, slices)
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn send(stream: &mut TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-    Pin::new(stream).poll_write_vectored(cx, slices)
+/// `sendmsg`, and `send` for a single slice: of `writev` the kernel asks what only files need, a twentieth of the cost of a frame.
+fn send(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    const FLAGS: SendFlags = SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    const FLAGS: SendFlags = SendFlags::empty();
+    Ok(match slices {
+        [slice] => rustix::net::send(stream, slice, FLAGS),
+        _ => rustix::net::sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), FLAGS),
+    }?)
 }
 
 /// Tasks on the workers of tokio.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use millstream_core::env::BoxFuture;
-use millstream_core::net::{Net, NetListener, NetStream};
+use millstream_core::net::{DirectWrite, Net, NetListener, NetStream};
 use millstream_core::{Clock, Time, TimeDelta};
 
 /// Bytes under way in one direction before the writer waits, as the buffers of two kernels hold.
@@ -154,9 +154,8 @@ impl Net for SimNet {
             drop(state);
             let end = |read: usize, peer| Stream {
                 net: net.clone(),
-                server: address,
                 read: lines[read].clone(),
-                write: lines[1 - read].clone(),
+                send: Arc::new(Outgoing { net: net.clone(), server: address, line: lines[1 - read].clone() }),
                 peer,
                 sleep: None,
             };
@@ -212,12 +211,50 @@ impl Drop for Listener {
 
 struct Stream {
     net: SimNet,
-    server: SocketAddr,
     read: Arc<Mutex<Line>>,
-    write: Arc<Mutex<Line>>,
+    send: Arc<Outgoing>,
     peer: SocketAddr,
     /// Until the first bytes arrive.
     sleep: Option<BoxFuture<'static, ()>>,
+}
+
+/// The direction of writing.
+struct Outgoing {
+    net: SimNet,
+    server: SocketAddr,
+    line: Arc<Mutex<Line>>,
+}
+
+impl DirectWrite for Outgoing {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (weather, gone) = {
+            let state = lock(&self.net.state);
+            (state.weather, state.silent.contains(&self.server))
+        };
+        let mut line = lock(&self.line);
+        if line.ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut sent = 0;
+        for slice in slices {
+            let room = WINDOW - line.bytes.min(WINDOW);
+            let piece = &slice[..slice.len().min(room)];
+            if !piece.is_empty() {
+                line.bytes += piece.len();
+                sent += piece.len();
+                let due = self.net.clock.now() + weather.delay;
+                // What is lost stays in the window: nobody acknowledges it.
+                if !(weather.silent || gone) {
+                    line.under_way.push_back((due, Bytes::copy_from_slice(piece)));
+                }
+            }
+        }
+        if sent == 0 && slices.iter().any(|slice| !slice.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        line.reader.take().into_iter().for_each(Waker::wake);
+        Ok(sent)
+    }
 }
 
 impl Line {
@@ -276,38 +313,21 @@ impl NetStream for Stream {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let (weather, gone) = {
-            let state = lock(&self.net.state);
-            (state.weather, state.silent.contains(&self.server))
-        };
-        let mut line = lock(&self.write);
-        if line.ended {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        let mut sent = 0;
-        for slice in slices {
-            let room = WINDOW - line.bytes.min(WINDOW);
-            let piece = &slice[..slice.len().min(room)];
-            if !piece.is_empty() {
-                line.bytes += piece.len();
-                sent += piece.len();
-                let due = self.net.clock.now() + weather.delay;
-                // What is lost stays in the window: nobody acknowledges it.
-                if !(weather.silent || gone) {
-                    line.under_way.push_back((due, Bytes::copy_from_slice(piece)));
-                }
+        match self.send.try_write(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                lock(&self.send.line).writer = Some(cx.waker().clone());
+                Poll::Pending
             }
+            sent => Poll::Ready(sent),
         }
-        if sent == 0 && slices.iter().any(|slice| !slice.is_empty()) {
-            line.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        line.reader.take().into_iter().for_each(Waker::wake);
-        Poll::Ready(Ok(sent))
+    }
+
+    fn direct(&self) -> Option<Arc<dyn DirectWrite>> {
+        Some(self.send.clone())
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.write).end(false);
+        lock(&self.send.line).end(false);
         Poll::Ready(Ok(()))
     }
 
@@ -318,7 +338,7 @@ impl NetStream for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        lock(&self.write).end(false);
+        lock(&self.send.line).end(false);
         // Nobody reads what the other end still sends.
         lock(&self.read).end(false);
     }

@@ -4,6 +4,8 @@
 //! is somewhat behind is spared pictures that no other needs; one that falls behind the ring goes on at the newest key frame. What it
 //! missed is counted, and headers are never missed.
 
+pub(super) mod group;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +14,7 @@ use millstream_core::Time;
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use tokio::sync::Notify;
 
+use super::herd::Herds;
 use super::{Class, Head};
 use crate::wire::TagKind;
 
@@ -88,6 +91,8 @@ pub struct Feed<E> {
     ring: Mutex<Ring<E>>,
     /// Somebody took something.
     taken: Notify,
+    /// Players that one loop writes to.
+    pub(super) herds: Herds<E>,
 }
 
 #[derive(Debug)]
@@ -118,7 +123,10 @@ struct Ring<E> {
 
 #[derive(Debug)]
 struct Player {
+    /// Number of the next entry; [`group::SITS`] while a group takes for it.
     at: u64,
+    /// It takes for others, and is no player itself.
+    is_group: bool,
     waker: Option<Waker>,
 }
 
@@ -142,7 +150,7 @@ impl<E: FeedEntry> Feed<E> {
             moving: None,
             room_wanted: false,
         };
-        Arc::new(Self { ring: Mutex::new(ring), taken: Notify::new() })
+        Arc::new(Self { ring: Mutex::new(ring), taken: Notify::new(), herds: Herds::default() })
     }
 
     /// Adds a tag. Players hear of it at once, or with the next that is not `quiet`.
@@ -232,7 +240,7 @@ impl<E: FeedEntry> Feed<E> {
 
     /// How many players there are.
     pub fn players(&self) -> usize {
-        self.lock().players.iter().flatten().count()
+        self.lock().players.iter().flatten().filter(|player| !player.is_group).count()
     }
 
     /// Whether there is video.
@@ -271,17 +279,7 @@ impl<E: FeedEntry> Feed<E> {
         let gop = ring.gop.filter(|_| cached && ring.limits.gop_cache);
         // Without video there is nothing to wait for.
         let at = gop.unwrap_or(end);
-        let player = Some(Player { at, waker: None });
-        let slot = match ring.players.iter().position(Option::is_none) {
-            Some(free) => {
-                ring.players[free] = player;
-                free
-            }
-            None => {
-                ring.players.push(player);
-                ring.players.len() - 1
-            }
-        };
+        let slot = ring.add(Player { at, is_group: false, waker: None });
         let heads = ring.heads.iter().map(|(_, head)| head.clone()).collect();
         let newsreader = ring.tell_news();
         drop(ring);
@@ -291,6 +289,19 @@ impl<E: FeedEntry> Feed<E> {
 }
 
 impl<E> Ring<E> {
+    fn add(&mut self, player: Player) -> usize {
+        match self.players.iter().position(Option::is_none) {
+            Some(free) => {
+                self.players[free] = Some(player);
+                free
+            }
+            None => {
+                self.players.push(Some(player));
+                self.players.len() - 1
+            }
+        }
+    }
+
     /// Somebody joined or left: gives who is to be woken for it.
     fn tell_news(&mut self) -> Option<Waker> {
         self.news = true;
@@ -330,7 +341,7 @@ impl<E: FeedEntry> Ring<E> {
 
     /// Lets go of what nobody needs, and of what slow players had too long for.
     fn prune(&mut self) {
-        let slowest = self.players.iter().flatten().map(|player| player.at).min();
+        let slowest = self.players.iter().flatten().map(|player| player.at).filter(|at| *at != group::SITS).min();
         let kept = self.gop.filter(|_| self.limits.gop_cache);
         let needed = [slowest, kept].into_iter().flatten().min().unwrap_or_else(|| self.end());
         let newest = self.entries.back().map_or(0, |entry| entry.timestamp());

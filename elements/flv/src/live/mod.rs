@@ -6,6 +6,7 @@
 mod buffer;
 mod disposable;
 mod feed;
+mod herd;
 mod hold;
 mod metering;
 mod restart;
@@ -15,6 +16,7 @@ mod timeline;
 pub use buffer::{file_header_buffer, tag_buffer};
 pub use disposable::is_disposable;
 pub use feed::{Cursor, Feed, FeedEntry, FeedLimits, Missed, Taken};
+pub use herd::{Seat, Stood, Wire};
 pub use hold::Hold;
 pub use metering::count;
 pub use serve::Serving;

@@ -1,7 +1,7 @@
 //! What players of a stream share: messages that were chunked once, in a feed.
 
 use bytes::Bytes;
-use millstream_flv::live::{CLEARED_METADATA, Class, FeedEntry, Head, classify, is_disposable};
+use millstream_flv::live::{CLEARED_METADATA, Class, FeedEntry, Head, Wire, classify, is_disposable};
 use millstream_flv::wire::TagKind;
 
 use crate::chunk::{SharedChunks, chunk_once};
@@ -106,6 +106,12 @@ impl Entry {
     /// Whether it is `onMetaData`.
     pub(crate) fn is_metadata(&self) -> bool {
         self.class == Class::Head(Head::MetaData)
+    }
+}
+
+impl Wire for Entry {
+    fn wire(&self) -> &[Bytes] {
+        self.chunks.slices()
     }
 }
 

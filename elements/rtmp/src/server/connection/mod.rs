@@ -6,6 +6,7 @@
 //! | `length` | a client that asks how long a recording is |
 //! | `publishing` | a message stream that publishes |
 //! | `playing` | a message stream that plays, or waits for what it is to play |
+//! | `seated` | a player for which one loop writes, as for others |
 //! | `recorded` | a recording that is played |
 //! | `switching` | a message stream that goes over to another rate |
 //!
@@ -16,6 +17,7 @@ mod length;
 mod playing;
 mod publishing;
 mod recorded;
+mod seated;
 mod switching;
 
 use std::future::poll_fn;
@@ -223,13 +225,18 @@ impl Connection {
             self.note_progress();
             self.end_lost_publications();
             self.ask_to_move();
-            self.socket.send(self.session.output());
+            let output = self.session.output();
+            if !output.is_empty() || self.leaving || self.session.is_closing() {
+                self.stand_up();
+            }
+            self.socket.send(output);
             if (self.leaving || self.session.is_closing()) && self.socket.is_idle() {
                 return Ok(());
             }
             match poll_fn(|cx| self.poll_turn(cx)).await? {
                 Turn::Received(None) => return Ok(()),
                 Turn::Received(Some(bytes)) => {
+                    self.note_seat();
                     self.session.receive(bytes, self.env.clock.now())?;
                 }
                 Turn::Sent | Turn::Lost => {}
@@ -300,7 +307,11 @@ impl Connection {
                     break;
                 }
             }
-            match ready!(self.poll_players(cx)) {
+            let Poll::Ready(turn) = self.poll_players(cx) else {
+                self.sit_down(cx);
+                return Poll::Pending;
+            };
+            match turn {
                 Turn::Plays(at, Progress::Taken(true)) => self.pass_on(at, true),
                 turn => return Poll::Ready(Ok(turn)),
             }
@@ -356,6 +367,8 @@ impl Connection {
     }
 
     async fn event(&mut self, event: ServerEvent) {
+        // What it says may change what it gets.
+        self.stand_up();
         match event {
             ServerEvent::Connect(connect) => {
                 self.app = (connect.app_name().to_owned(), connect.app_query().into());

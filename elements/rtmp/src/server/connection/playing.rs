@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use millstream_core::env::{BoxFuture, ReadFile};
 use millstream_core::{Env, TimeDelta};
-use millstream_flv::live::{Class, FeedEntry};
+use millstream_flv::live::{Class, FeedEntry, Seat};
 use millstream_server::access::{Access, Admitted, Purpose};
 
 use super::recorded::{Event, Recorded};
@@ -41,6 +41,8 @@ const DEFAULT_AHEAD: TimeDelta = TimeDelta::from_secs(3);
 /// What a message stream needs to play.
 pub(super) struct Player {
     pub(super) source: Source,
+    /// Others write for it.
+    pub(super) seat: Option<Seat>,
     audio: bool,
     video: bool,
     /// It wants nothing until it says so; what comes meanwhile of a live stream is not kept.
@@ -118,6 +120,8 @@ struct Limit {
 pub(super) enum Progress {
     /// The stream that it waits for is there, and perhaps somebody who says who may play it.
     Found(Arc<Feed>, Option<Arc<Access>>),
+    /// It sat, and goes on by itself.
+    Stands,
     /// Whether it may.
     Answered(Verdict),
     /// Messages of the stream were taken; false at its end.
@@ -134,6 +138,7 @@ impl Player {
         let playlist = VecDeque::new();
         Self {
             source: Source::None,
+            seat: None,
             audio: true,
             video: true,
             paused: false,
@@ -166,6 +171,7 @@ impl Player {
                 site.mounts.poll_feed(&awaited.name, cx).map(|(feed, access)| Progress::Found(feed, access))
             }
             Source::Asked(asked) => asked.verdict.as_mut().poll(cx).map(Progress::Answered),
+            Source::Live(_) if let Some(seat) = &self.seat => seat.poll_stands(cx).map(|()| Progress::Stands),
             Source::Live(cursor) => cursor.poll_take(cx, WRITE_BUDGET, taken).map(Progress::Taken),
             Source::Opening(opening) => opening.file.as_mut().poll(cx).map(Progress::Opened),
             Source::Recorded(recorded) => recorded.poll(cx, env).map(Progress::Recorded),
@@ -196,6 +202,12 @@ impl Player {
             Content::Media(_) => self.video,
             Content::Data(..) => true,
         }
+    }
+
+    /// Whether it is sent a live stream as it is.
+    pub(super) fn wants_all(&self) -> bool {
+        let is_whole = self.audio && self.video && !self.paused && self.limit.is_none();
+        is_whole && self.shift == 0 && self.switch.is_none() && self.seat.is_none()
     }
 
     /// Whether it has nothing to play so far.
@@ -282,6 +294,7 @@ impl Connection {
         match progress {
             Progress::Found(feed, access) => self.found(at, feed, access),
             Progress::Answered(verdict) => self.play_if(at, verdict),
+            Progress::Stands => self.stand_up(),
             Progress::Taken(more) => self.pass_on(at, more),
             Progress::Opened(file) => self.opened(at, file),
             Progress::Recorded(event) => self.recorded(at, event),
