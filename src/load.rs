@@ -4,11 +4,12 @@ use std::path::Path;
 
 use millstream_core::Registry;
 use millstream_graph::check::CheckOptions;
+use millstream_graph::diagnostic::{Diagnostic, codes};
 use millstream_graph::doc::{PluginDoc, Syntax};
 use millstream_graph::params::ParamSources;
 use millstream_graph::source::SourceText;
 use millstream_graph::{LoadError, Loaded};
-use millstream_plugin_host::{Plugins, Search};
+use millstream_plugin_host::{Plugins, Refused, Search};
 
 /// Why a pipeline was not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,8 @@ pub enum RunError {
 #[derive(Debug, Default)]
 pub struct Loader {
     registry: Registry,
+    /// The elements without those of plugins.
+    built_in: Registry,
     set: Vec<(String, String)>,
     environment: bool,
     plugins: Option<Search>,
@@ -45,7 +48,7 @@ pub struct Loader {
 impl Loader {
     /// Reads pipelines of these elements.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, ..Self::default() }
+        Self { built_in: registry.clone(), registry, ..Self::default() }
     }
 
     /// Gives a param a value, as `--set name=value` does.
@@ -93,26 +96,49 @@ impl Loader {
     fn load(&self, source: SourceText, syntax: Syntax) -> Result<Loaded, Box<LoadError>> {
         let env = |name: &str| self.environment.then(|| std::env::var(name).ok()).flatten();
         let params = ParamSources { set: &self.set, env: &env };
-        let own = self.with_named(&source, syntax);
+        let (own, refused) = self.with_named(&source, syntax).unzip();
         let registry = own.as_ref().unwrap_or(&self.registry);
-        millstream_graph::load(source, syntax, registry, &params, &CheckOptions::default())
+        let result = millstream_graph::load(source, syntax, registry, &params, &CheckOptions::default());
+        match (result, refused.filter(|refused| !refused.is_empty())) {
+            (result, None) => result,
+            (Ok(loaded), Some(refused)) => {
+                let diagnostics = refused.into_iter().chain(loaded.warnings).collect();
+                Err(Box::new(LoadError { diagnostics, source: loaded.source }))
+            }
+            (Err(mut error), Some(refused)) => {
+                error.diagnostics.splice(0..0, refused);
+                Err(error)
+            }
+        }
     }
 
-    /// A registry with the plugins that a file names, if it names some. Their paths are relative to the file.
-    fn with_named(&self, source: &SourceText, syntax: Syntax) -> Option<Registry> {
+    /// A registry with the plugins that a file names before all others, if it names some, and what is wrong with those. Their paths are relative
+    /// to the file.
+    fn with_named(&self, source: &SourceText, syntax: Syntax) -> Option<(Registry, Vec<Diagnostic>)> {
         // Reading it twice is for those few that need it.
         let search = self.plugins.as_ref().filter(|_| source.text().contains("plugins:"))?;
         let named = millstream_graph::plugins(source, syntax);
         let folder = Path::new(source.name()).parent().unwrap_or(Path::new(""));
-        let add = |search: Search, plugin: &PluginDoc| {
-            let pin = plugin.sha256.as_ref().map(|pin| pin.value.clone());
-            search.with_place(folder.join(&plugin.path.value), pin)
-        };
-        let search = named.iter().fold(Search { usual: Vec::new(), ..search.clone() }, add);
-        let mut registry = self.registry.clone();
-        registry.add_provider(Plugins::new(search));
-        (!named.is_empty()).then_some(registry)
+        let place = |plugin: &PluginDoc| folder.join(&plugin.path.value);
+        let pin = |plugin: &PluginDoc| plugin.sha256.as_ref().map(|pin| pin.value.clone());
+        let add = |search: Search, plugin: &PluginDoc| search.with_place(place(plugin), pin(plugin));
+        let plugins = Plugins::new(named.iter().fold(search.clone(), add));
+        let refused = plugins.refused();
+        let faults = named.iter().flat_map(|plugin| {
+            let own = refused.iter().filter(|refused| refused.file.starts_with(place(plugin)));
+            own.map(|refused| not_used(refused, plugin)).collect::<Vec<_>>()
+        });
+        let faults = faults.collect();
+        let mut registry = self.built_in.clone();
+        registry.add_provider(plugins);
+        (!named.is_empty()).then_some((registry, faults))
     }
+}
+
+/// A plugin that the file names, and that is not used.
+fn not_used(refused: &Refused, plugin: &PluginDoc) -> Diagnostic {
+    let message = format!("plugin {}: {}", refused.file.display(), refused.reason);
+    Diagnostic::error(codes::PLUGIN_REFUSED, message).at(plugin.path.span, "").hint(&refused.advice)
 }
 
 #[cfg(test)]

@@ -17,13 +17,15 @@ use millstream_graph::source::SourceText;
 use millstream_graph::{LoadError, load};
 
 /// Codes that no file here can show, and where they are tested instead.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 6] = [
     // Too large for a file in the repository: `yaml::tests`, `launch::tests`.
     codes::TOO_LARGE,
     codes::TOO_MANY_NODES,
     codes::TOO_MANY_TOKENS,
     // A note about a pipeline that is good: `launch::tests`.
     codes::BIN_FLATTENED,
+    // Needs who loads plugins: `plugins::a_pipeline_file_names_its_plugins`.
+    codes::PLUGIN_REFUSED,
     // No text: `the_bytes_of_a_media_file_are_refused`, `params::tests`.
     codes::NOT_UTF8,
 ];

@@ -357,3 +357,119 @@ unsafe extern "C" fn make_writable(buffer: *mut abi::Buffer) -> *mut abi::Buffer
 unsafe extern "C" fn native(_: *mut abi::Buffer, _: abi::Str) -> *mut c_void {
     std::ptr::null_mut()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(bytes: &Bytes) -> BufferBox {
+        let mut buffer = Buffer::new(bytes.clone()).with_times(Some(Time::from_millis(5)), None);
+        buffer.flags = BufferFlags::KEYFRAME;
+        BufferBox::new(buffer)
+    }
+
+    fn fields(raw: *mut abi::Buffer) -> (u32, i64, i64, u64) {
+        // SAFETY: the tests hold a reference.
+        unsafe { ((*raw).flags, (*raw).pts, (*raw).dts, (*raw).slice_count) }
+    }
+
+    fn take_back(raw: *mut abi::Buffer) -> BufferBox {
+        // SAFETY: the tests hold a reference, and give it.
+        unsafe { take(raw) }.unwrap_or_else(|what| panic!("{what}"))
+    }
+
+    #[test]
+    fn a_buffer_goes_there_and_back_with_all_that_is_known_of_it() {
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        let raw = give(buffer(&bytes));
+        assert_eq!(fields(raw), (abi::buffer::KEYFRAME, 5_000_000, abi::NONE, 1));
+        // SAFETY: we hold a reference, and there is a slice.
+        assert_eq!(unsafe { (*(*raw).slices).data }, bytes.as_ptr(), "not copied");
+        let back = take_back(raw);
+        assert_eq!(*back, *buffer(&bytes));
+        assert_eq!(back.payload.slices()[0].as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn flags_are_those_of_the_abi() {
+        let pairs = [
+            (BufferFlags::KEYFRAME, abi::buffer::KEYFRAME),
+            (BufferFlags::HEADER, abi::buffer::HEADER),
+            (BufferFlags::DISCONT, abi::buffer::DISCONT),
+            (BufferFlags::CORRUPTED, abi::buffer::CORRUPTED),
+            (BufferFlags::DROPPABLE, abi::buffer::DROPPABLE),
+        ];
+        pairs.into_iter().for_each(|(ours, theirs)| assert_eq!(u32::from(ours.bits()), theirs));
+    }
+
+    #[test]
+    fn a_buffer_that_is_shared_is_left_to_its_other_holder() {
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        let raw = give(buffer(&bytes));
+        // SAFETY: we hold a reference, and then two.
+        let edited = unsafe {
+            add_ref(raw);
+            edit(raw)
+        };
+        assert_ne!(raw, edited);
+        // SAFETY: `edit` gave the only reference.
+        unsafe { (*edited).pts = 7 };
+        assert_eq!((fields(raw).1, fields(edited).1), (5_000_000, 7));
+        let (first, second) = (take_back(raw), take_back(edited));
+        assert_eq!((first.pts, second.pts), (Some(Time::from_millis(5)), Some(Time::from_nanos(7))));
+        assert_eq!(first.payload.slices()[0].as_ptr(), second.payload.slices()[0].as_ptr(), "the bytes are shared");
+    }
+
+    #[test]
+    fn bytes_are_copied_for_writing_only_where_somebody_else_holds_them() {
+        let raw = give(BufferBox::new(Buffer::new(vec![1; 64])));
+        // SAFETY: we hold a reference.
+        let before = unsafe { (*(*raw).slices).data };
+        // SAFETY: as above; it gives another one.
+        let own = unsafe { make_writable(raw) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { (*(*own).slices).data }, before, "nobody else holds them");
+        drop(take_back(own));
+        let kept = Bytes::from(vec![1; 64]);
+        // SAFETY: `give` gives a reference.
+        let copy = unsafe { make_writable(give(buffer(&kept))) };
+        // SAFETY: the only reference, and a slice of 64 bytes that may be written.
+        unsafe { (*(*copy).slices).data.cast_mut().write(9) };
+        assert_eq!((kept[0], take_back(copy).payload.slices()[0][0]), (1, 9));
+    }
+
+    #[test]
+    fn what_a_buffer_holds_goes_with_its_last_reference_on_any_thread() {
+        let bytes = Bytes::from(vec![0; 10]);
+        let raw = give(buffer(&bytes));
+        // SAFETY: two references are given back, one of them elsewhere.
+        unsafe {
+            add_ref(raw);
+            unref(raw);
+        }
+        assert!(!bytes.is_unique());
+        let address = raw as usize;
+        // SAFETY: the last reference.
+        let elsewhere = std::thread::spawn(move || unsafe { unref(address as *mut abi::Buffer) });
+        elsewhere.join().unwrap();
+        assert!(bytes.is_unique());
+    }
+
+    #[test]
+    fn a_buffer_that_was_given_back_is_not_taken() {
+        let raw = give(BufferBox::new(Buffer::new(vec![1])));
+        // SAFETY: our reference, then once too often: the shell is still there.
+        unsafe { unref(raw) };
+        // SAFETY: as a faulty plugin does.
+        assert_eq!(unsafe { take(raw) }.err(), Some("a buffer that it has given back already"));
+        // SAFETY: as above.
+        assert_eq!(unsafe { take(std::ptr::null_mut()) }.err(), Some("a buffer that is null"));
+    }
+
+    #[test]
+    fn a_buffer_of_a_size_that_cannot_be_is_not_made() {
+        assert!(new_zeroed(MAX_BYTES + 1).is_null());
+        let made = take_back(new_zeroed(3));
+        assert_eq!(made.payload.slices(), [Bytes::from_static(&[0; 3])]);
+    }
+}

@@ -31,15 +31,15 @@ fn one(name: String) -> Factory {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new(vec![fault::factory(), shapes::worker(), shapes::src(), shapes::sink(), edit::factory()]).dynamic(
-        Dynamic {
-            prefix: "dyn/",
-            aliases: true,
-            stamp: vec!["${MILLSTREAM_TEST_DYNAMIC}".to_owned()],
-            all: dynamic,
-            find: |name| dynamic().into_iter().find(|factory| factory.name == name),
-        },
-    )
+    let mut elements = vec![fault::factory(), shapes::worker(), shapes::src(), shapes::sink(), edit::factory()];
+    elements.extend(shapes::panics());
+    Plugin::new(elements).dynamic(Dynamic {
+        prefix: "dyn/",
+        aliases: true,
+        stamp: vec!["${MILLSTREAM_TEST_DYNAMIC}".to_owned()],
+        all: dynamic,
+        find: |name| dynamic().into_iter().find(|factory| factory.name == name),
+    })
 }
 
 millstream_plugin_sdk::export!("test", plugin);

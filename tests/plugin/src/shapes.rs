@@ -15,6 +15,102 @@ type Shelf = Arc<Mutex<VecDeque<Work>>>;
 
 type Work = (u64, PadId, Item);
 
+/// Settings of elements that panic where they are told to: the name of a call.
+#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct PanicSettings {
+    /// Panic in this call.
+    pub(crate) panics: String,
+}
+
+/// Panics in each call of its shape that it is told to.
+struct Panics(PanicSettings);
+
+impl Panics {
+    fn at(&self, call: &str) -> Result<()> {
+        assert!(self.0.panics != call, "in {call}, as it was told");
+        Ok(())
+    }
+}
+
+impl Aggregate for Panics {
+    fn start(&mut self, _: &mut Output) -> Result<()> {
+        self.at("start")
+    }
+
+    fn step(&mut self, inbox: &mut Inbox, _: Time, out: &mut Output) -> Result<Need> {
+        self.at("step")?;
+        while let Some(item) = inbox.pop(PadId::FIRST) {
+            out.push(PadId::FIRST, item);
+        }
+        if inbox.is_done() {
+            out.forward(Item::Eos);
+            return Ok(Need::Done);
+        }
+        Ok(Need::Pads(inbox.open()))
+    }
+
+    fn flush(&mut self, _: &mut Output) -> Result<()> {
+        self.at("flush")
+    }
+
+    fn request(&mut self, _: PadId, request: Request, out: &mut Output) -> Result<()> {
+        self.at("request")?;
+        out.request_all(&request);
+        Ok(())
+    }
+}
+
+impl BlockingSource for Panics {
+    fn start(&mut self, _: &mut Output) -> Result<()> {
+        self.at("start")
+    }
+
+    fn produce(&mut self, _: &mut Output) -> Result<Produce> {
+        self.at("produce")?;
+        Ok(Produce::Idle)
+    }
+
+    fn request(&mut self, _: PadId, _: Request, _: &mut Output) -> Result<()> {
+        self.at("request")
+    }
+
+    fn drain(&mut self, _: &mut Output) -> Result<()> {
+        self.at("drain")
+    }
+}
+
+impl BlockingSink for Panics {
+    fn start(&mut self, out: &mut Output) -> Result<()> {
+        if self.0.panics == "wake" {
+            out.wake_at(out.now());
+        }
+        self.at("start")
+    }
+
+    fn handle(&mut self, _: PadId, item: Item, _: &mut Output) -> Result<()> {
+        self.at(if matches!(item, Item::Buffer(_)) { "buffer" } else { "event" })
+    }
+
+    fn wake(&mut self, _: Time, _: &mut Output) -> Result<()> {
+        self.at("wake")
+    }
+}
+
+/// What is known of `testpanicmux`, `testpanicsrc` and `testpanicsink`.
+pub(crate) fn panics() -> [Factory; 3] {
+    let about = "Panics where it is told to";
+    [
+        Factory::new("testpanicmux", "Test", about, |settings, _: &BuildCx| Ok(Element::aggregate(Panics(settings))))
+            .pad(PadTemplate::sink("sink", "ANY"))
+            .pad(PadTemplate::src("src", "ANY")),
+        Factory::new("testpanicsrc", "Test", about, |settings, _: &BuildCx| Ok(Element::source(Panics(settings))))
+            .pad(PadTemplate::src("src", "ANY")),
+        Factory::new("testpanicsink", "Test", about, |settings, _: &BuildCx| Ok(Element::sink(Panics(settings))))
+            .pad(PadTemplate::sink("sink", "ANY")),
+    ]
+}
+
 /// `testworker`: what comes on `sink_N` goes through a thread of its own and out on `src_N`.
 struct Worker {
     to_thread: Option<Sender<Work>>,

@@ -106,5 +106,23 @@ fn a_pipeline_file_names_its_plugins() {
     assert_eq!((pinned.code, pinned.errors()), (1, 1), "{}", pinned.err);
     assert!(pinned.err.contains("SHA-256"), "{}", pinned.err);
     let missing = file("nowhere");
-    assert!(missing.code == 2 && missing.err.contains("there is no such file or folder"), "{}", missing.err);
+    for part in
+        ["error[MS0411]: plugin nowhere: there is no such file or folder", "p.yaml:1:10", "hint: correct the path"]
+    {
+        assert!(missing.code == 2 && missing.err.contains(part), "{part} in {}", missing.err);
+    }
+    // What the file names comes before what is found elsewhere, and after what is built in.
+    let other = dir.path().join("other");
+    std::fs::create_dir(&other).expect("a folder");
+    let changed = std::fs::read_to_string(dir.path().join("libtemplate_c.millstream.json")).expect("written");
+    std::fs::write(other.join("x.millstream.json"), changed.replace("in C", "elsewhere")).expect("written");
+    let mut command = plugins::command(&other);
+    command.current_dir(dir.path()).args(["run", "p.yaml"]);
+    std::fs::write(
+        dir.path().join("p.yaml"),
+        format!("plugins: {name}\nlinks: ['fakesrc num-buffers=5 ! ccount ! fakesink']\n"),
+    )
+    .expect("written");
+    let said: millstream_tests::Said = command.output().expect("it starts").into();
+    assert_eq!(said.code, 0, "{}", said.err);
 }

@@ -96,6 +96,30 @@ fn a_panic_in_every_call_becomes_the_error_of_the_element() {
 }
 
 #[test]
+fn a_panic_in_every_call_of_every_shape_becomes_the_error_of_the_element() {
+    let world = world();
+    for (call, line) in [
+        ("start", "fakesrc num-buffers=20 ! testpanicmux name=it panics=start ! fakesink"),
+        ("step", "fakesrc num-buffers=20 ! testpanicmux name=it panics=step ! fakesink"),
+        ("request", "testsrc num-buffers=20 ends=true wait=5 ! testpanicmux name=it panics=request ! queue ! testsink"),
+        ("start", "testpanicsrc name=it panics=start ! fakesink"),
+        ("produce", "testpanicsrc name=it panics=produce ! fakesink"),
+        ("request", "testpanicsrc name=it panics=request ! testsink"),
+        ("start", "testsrc num-buffers=20 ! testpanicsink name=it panics=start"),
+        ("buffer", "testsrc num-buffers=20 ! testpanicsink name=it panics=buffer"),
+        ("event", "testsrc num-buffers=20 ! testpanicsink name=it panics=event"),
+        ("wake", "testsrc num-buffers=20 ! testpanicsink name=it panics=wake"),
+    ] {
+        let error = world.run(line).result.expect_err(line);
+        assert_eq!(error.to_string(), format!("it: panicked: in {call}, as it was told"), "{line}");
+    }
+    let stopped = world.start("testpanicsrc name=it panics=drain ! fakesink");
+    stopped.stopper().stop();
+    let error = world.finish(stopped).result.expect_err("it is drained");
+    assert_eq!(error.to_string(), "it: panicked: in drain, as it was told");
+}
+
+#[test]
 fn an_error_crosses_with_kind_hint_and_place() {
     let world = world();
     let error = world.run("fakesrc num-buffers=2 ! testfault name=it place=buffer kind=error ! fakesink").result;
@@ -170,6 +194,22 @@ fn a_request_reaches_a_source_that_waits() {
     assert!(world.runtime.block_on(pipeline.wait()).is_ok());
 }
 
+/// Threads of this process that belong to elements of plugins.
+fn plugin_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| ["plugin", "plugin-stop"].contains(&name.trim())).count()
+}
+
+#[test]
+fn elements_that_wait_leave_when_another_one_fails() {
+    let world = world();
+    let line = "testsrc num-buffers=3 wait=10 ! testfault name=it place=buffer kind=error ! queue ! testsink wait=1";
+    let error = world.run(line).result.expect_err("one fails");
+    assert!(error.to_string().starts_with("it: the input is not to its taste"), "{error}");
+    millstream_tests::until("threads of elements have ended", || plugin_threads() == 0);
+}
+
 #[test]
 fn a_sink_that_waits_takes_everything_and_reports_lateness() {
     let world = world();
@@ -238,6 +278,22 @@ fn elements_that_are_known_only_on_the_machine_are_asked_for_and_kept() {
     assert!(String::from_utf8_lossy(&more.stdout).contains("dyn/pass4"));
     let kept = std::fs::read_dir(world.path().join("cache/millstream/plugins")).expect("answers are kept").count();
     assert_eq!(kept, 2, "a folder for each stamp");
+}
+
+#[test]
+fn starting_and_stopping_again_and_again_leaves_nothing() {
+    let world = world();
+    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let round = || {
+        let pipeline =
+            world.start("testsrc num-buffers=5 ends=true ! testworker ! testedit how=halve ! queue ! testsink");
+        world.finish(pipeline).result.unwrap_or_else(|e| panic!("{e}"));
+    };
+    (0..10).for_each(|_| round());
+    let before = threads();
+    (0..100).for_each(|_| round());
+    let after = threads();
+    assert!(after <= before + 2, "{before} threads became {after}");
 }
 
 #[test]

@@ -219,3 +219,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn plugins_of_a_file_stay() {
+    let doc = read_yaml("plugins: [./here, { path: b.so, sha256: ab12 }]\nlinks: ['fakesrc ! fakesink']\n");
+    let again = read_yaml(&to_yaml(&doc));
+    let places = |doc: &PipelineDoc| {
+        let place = |p: &crate::doc::PluginDoc| (p.path.value.clone(), p.sha256.as_ref().map(|pin| pin.value.clone()));
+        doc.plugins.iter().map(place).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&doc), [("./here".to_owned(), None), ("b.so".to_owned(), Some("ab12".to_owned()))]);
+    assert_eq!(places(&again), places(&doc));
+}

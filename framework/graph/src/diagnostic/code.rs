@@ -147,6 +147,9 @@ code_table! {
         "Caps are a media type and fields, `video/x-h264,stream-format=avc,width=1920`, several of them separated by `;`."
     SETTINGS_CONFLICT "MS0410" "The settings cannot work together"
         "Each property is valid by itself, but not beside the others of the element; the message says what they contradict."
+    PLUGIN_REFUSED "MS0411" "The plugin is not used"
+        "The file names a plugin under `plugins:` that is not there or cannot be used here: another machine, another ABI, a manifest of \
+         another build, or a library that is not the pinned one. The message says what it needs and what to do."
 
     LINK_UNKNOWN "MS0501" "A link names an element that does not exist"
         "Each `name.` or `name.pad` of a link must be the name of an element of this pipeline."

@@ -9,7 +9,7 @@ use std::task::Poll;
 use millstream_core::env::BoxFuture;
 use millstream_core::output::Effect;
 use millstream_core::{Env, Error, Item, Output, PadId, Result, Sink, SinkCx, Time};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 
 use super::{Leash, Made, Mailbox, replay, spawn};
 use crate::instance::{Instance, Interrupt};
@@ -31,14 +31,14 @@ enum Order {
     Wake,
 }
 
-/// Wakes the thread of a sink once there is one.
+/// Wakes the thread of a sink once there is one. Does not keep it waiting for orders when the task is gone.
 #[derive(Default)]
-pub(crate) struct Bell(std::sync::OnceLock<UnboundedSender<Order>>);
+pub(crate) struct Bell(std::sync::OnceLock<WeakUnboundedSender<Order>>);
 
 impl Bell {
     /// The thread looks up, now or after what it does.
     pub(crate) fn ring(&self) {
-        if let Some(sender) = self.0.get() {
+        if let Some(sender) = self.0.get().and_then(WeakUnboundedSender::upgrade) {
             let _ = sender.send(Order::Wake);
         }
     }
@@ -85,7 +85,7 @@ async fn run(sink: PluginSink, cx: SinkCx) -> Result<()> {
     let PluginSink { instance, sink_pads, bell } = sink;
     let (orders, todo) = unbounded_channel();
     let (sender, news) = unbounded_channel();
-    let _ = bell.0.set(orders.clone());
+    let _ = bell.0.set(orders.downgrade());
     let interrupt = instance.interrupt();
     let flushes = Arc::new(AtomicU64::new(0));
     let env = cx.env.clone();
