@@ -172,6 +172,8 @@ pub struct Factory {
     pub survives_lost_inputs: bool,
     /// It may be linked on one side only, where it could be on both: it is a source without inputs, and a sink without outputs.
     pub open_ended: bool,
+    /// What it and neighbours of its kind become when a graph runs, so that what flows between them stays within another library.
+    pub joined: Option<Arc<Self>>,
     build: Arc<BuildFn>,
     check: Arc<CheckFn>,
     check_pads: Arc<CheckPadsFn>,
@@ -236,6 +238,7 @@ impl Factory {
             template: None,
             survives_lost_inputs: false,
             open_ended: false,
+            joined: None,
             build: Arc::new(build),
             check: Arc::new(|_| Ok(())),
             check_pads: Arc::new(|_, _| Ok(())),

@@ -106,6 +106,11 @@ impl Settings {
         Self { make: Arc::new(move || Ok(Box::new(settings.clone()))) }
     }
 
+    /// Settings that a function makes.
+    pub(crate) fn made(make: impl Fn() -> Result<AnySettings> + Send + Sync + 'static) -> Self {
+        Self { make: Arc::new(make) }
+    }
+
     /// Settings given as text, which the factory's declaration has read once without fault.
     pub fn text(factory: &Arc<Factory>, node: SettingsNode) -> Self {
         let factory = factory.clone();

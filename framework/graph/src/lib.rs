@@ -20,6 +20,7 @@
 //! | [`diagnostic`] | findings with stable codes, as text and JSON | |
 //! | [`convert`] | the syntax tree back to text | |
 //! | [`mod@schema`] | the schema of pipeline files | JSON Schema 2020-12 |
+//! | `join` | neighbours that are made as one element | |
 //! | [`mod@draw`] | drawings of a graph | Mermaid, DOT |
 //!
 //! Everything here is pure: no file is opened and no variable read, except through what the caller passes in.
@@ -40,6 +41,7 @@ pub mod yaml;
 
 mod builder;
 mod graph;
+mod join;
 mod load;
 mod on_error;
 #[cfg(test)]
@@ -47,6 +49,7 @@ mod testing;
 
 pub use builder::GraphBuilder;
 pub use graph::{Converters, Endpoint, Graph, Link, Node, Settings};
+pub use join::{Joined, Member};
 pub use load::{LoadError, Loaded, load, load_launch, load_yaml, parse, plugins};
 pub use on_error::{GivenUp, OnError, RestartPolicy, RestartScope};
 pub use template::Template;

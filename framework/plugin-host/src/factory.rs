@@ -37,6 +37,9 @@ pub(crate) fn factory(plugin: &Arc<Installed>, element: &ElementManifest) -> Fac
     factory.passthrough = element.passthrough;
     factory.survives_lost_inputs = element.survives_lost_inputs;
     factory.open_ended = element.open_ended;
+    let joined =
+        plugin.manifest.elements.iter().find(|other| other.name == element.joined && other.name != element.name);
+    factory.joined = joined.map(|joined| Arc::new(self::factory(plugin, joined)));
     match element.live.clone() {
         Live::Always(false) => factory,
         Live::Always(true) => factory.live(|_: &Value| true),

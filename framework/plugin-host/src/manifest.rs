@@ -97,6 +97,9 @@ pub struct ElementManifest {
     /// It may be linked on one side only.
     #[serde(default)]
     pub open_ended: bool,
+    /// Element of the manifest that it and neighbours of its kind become.
+    #[serde(default)]
+    pub joined: String,
     /// Its pads.
     #[serde(default)]
     pub pads: Vec<PadManifest>,

@@ -104,6 +104,7 @@ pub struct Factory {
     live: Value,
     survives_lost_inputs: bool,
     open_ended: bool,
+    joined: Text,
     build: Box<BuildFn>,
 }
 
@@ -149,6 +150,7 @@ impl Factory {
             live: Value::Bool(false),
             survives_lost_inputs: false,
             open_ended: false,
+            joined: Text::default(),
             build: Box::new(build),
         }
     }
@@ -214,6 +216,12 @@ impl Factory {
         Self { survives_lost_inputs: true, ..self }
     }
 
+    /// It and neighbours of its kind become this element of the manifest, which is given their names, settings and links.
+    #[must_use]
+    pub fn joined(self, into: impl Into<Text>) -> Self {
+        Self { joined: into.into(), ..self }
+    }
+
     /// It may be linked on one side only: it is a source without inputs, and a sink without outputs.
     #[must_use]
     pub fn open_ended(self) -> Self {
@@ -239,6 +247,7 @@ impl Factory {
             "live": self.live,
             "survives-lost-inputs": self.survives_lost_inputs,
             "open-ended": self.open_ended,
+            "joined": self.joined,
             "pads": self.pads.iter().map(PadTemplate::json).collect::<Vec<_>>(),
             "settings": self.schema,
         })

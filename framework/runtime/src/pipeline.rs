@@ -121,7 +121,8 @@ impl Pipeline {
         let spin = spawner.has_parallel_tasks();
         let base_time = env.clock.now();
         let outside = Outside { env: &env, bus: &bus_sender, failures: &failures, spin, seat: seat.into(), base_time };
-        let plan = plan(graph, &outside, None)?;
+        let joined = graph.joined();
+        let plan = plan(joined.as_ref().map_or(graph, |joined| &joined.graph), &outside, None)?;
         let (end_sender, ends) = mpsc::unbounded_channel();
         let mut pipeline = Self {
             env,
@@ -144,6 +145,10 @@ impl Pipeline {
             asked: Arc::default(),
         };
         pipeline.adopt(plan)?;
+        let members = joined.map(|joined| joined.members).unwrap_or_default();
+        let place = |(member, of): (_, Arc<str>)| Some((member, *pipeline.places.get(&of)?));
+        let places: Vec<_> = members.into_iter().filter_map(place).collect();
+        pipeline.places.extend(places);
         Ok(pipeline)
     }
 
