@@ -9,7 +9,7 @@ use millstream_plugin_sdk::core::item::SeekTo;
 use millstream_plugin_sdk::prelude::*;
 
 use crate::encoder;
-use crate::pipe::Pipe;
+use crate::pipe::{Pipe, Waiting};
 use crate::signal::{News, Signal};
 use crate::timeline::Timeline;
 
@@ -31,9 +31,9 @@ pub(crate) struct GstElement {
 }
 
 /// The element of a bin: what shape it has depends on its links.
-pub(crate) fn element(bin: &gst::Bin, cx: &BuildCx) -> Result<Element> {
+pub(crate) fn element(bin: &gst::Bin, inside: Vec<Waiting>, cx: &BuildCx) -> Result<Element> {
     let signal = Signal::new(cx.host.clone());
-    let pipe = Pipe::new(bin, cx, &signal)?;
+    let pipe = Pipe::new(bin, inside, cx, &signal)?;
     let source = pipe.inputs.is_empty();
     let element = GstElement {
         pipe,
@@ -94,12 +94,15 @@ impl GstElement {
     }
 
     fn tell_latency(&mut self, out: &mut Output) {
-        let _ = self.pipe.pipeline.recalculate_latency();
         let mut query = gst::query::Latency::new();
         if !self.pipe.pipeline.query(&mut query) {
             return;
         }
-        let (_, min, _) = query.result();
+        let (live, min, _) = query.result();
+        if !live {
+            return;
+        }
+        let _ = self.pipe.pipeline.recalculate_latency();
         if self.latency.replace(min).unwrap_or_default() != min {
             out.post(&Message::Latency(TimeDelta::from_nanos(i64::try_from(min.nseconds()).unwrap_or(i64::MAX))));
         }
@@ -245,7 +248,10 @@ impl BlockingSource for GstElement {
     }
 
     fn drain(&mut self, out: &mut Output) -> Result<()> {
-        self.pipe.pipeline.send_event(gst::event::Eos::new());
+        // A source takes the event only when it is not waiting in an appsink, which is emptied here.
+        self.pipe.pipeline.call_async(|pipeline| {
+            pipeline.send_event(gst::event::Eos::new());
+        });
         let until = Instant::now() + DRAIN;
         while !self.is_over() && Instant::now() < until {
             if self.serve(out)? == Sent::Nothing {

@@ -3,6 +3,7 @@
 //! | name of our pad | what it is |
 //! | --- | --- |
 //! | name of an element in the text | the free pad of that element, or one that it makes on request |
+//! | `ELEMENT.PAD` | that pad of the element |
 //! | name of a request pad (`sink_0`) | that pad of the first element that makes such |
 //! | anything else (`sink`, `src`, `video`) | the next free pad of the text, in order; for a source pad one that appears later, if it fits |
 
@@ -22,8 +23,8 @@ pub(crate) fn elements(bin: &gst::Bin) -> Vec<gst::Element> {
 pub(crate) enum Origin {
     /// A pad that is there.
     Pad(gst::Pad),
-    /// One that appears when the stream is known.
-    Later,
+    /// One that appears when the stream is known: of this element, or any, and by this name.
+    Later(Option<gst::Element>, String),
 }
 
 /// Pads of a bin that are still free.
@@ -43,10 +44,13 @@ impl Endpoints {
 
     /// The pad that gives what goes out on our source pad of this name.
     pub(crate) fn src(&self, name: &str) -> Result<Origin> {
-        match self.find(name, PadDirection::Src) {
-            Some(pad) => Ok(Origin::Pad(pad)),
-            None if self.growing().next().is_some() => Ok(Origin::Later),
-            None => Err(self.none(name, PadDirection::Src)),
+        if let Some(pad) = self.find(name, PadDirection::Src) {
+            return Ok(Origin::Pad(pad));
+        }
+        let (of, pad) = self.part(name).map_or((None, name), |(element, pad)| (Some(element.clone()), pad));
+        match self.growing().any(|element| of.as_ref().is_none_or(|of| of == element)) {
+            true => Ok(Origin::Later(of, pad.to_owned())),
+            false => Err(self.none(name, PadDirection::Src)),
         }
     }
 
@@ -57,14 +61,24 @@ impl Endpoints {
         self.elements.iter().filter(move |element| element.pad_template_list().iter().any(sometimes))
     }
 
+    /// Element and pad of a name `ELEMENT.PAD`, which pads of joined neighbours have.
+    fn part<'a>(&self, name: &'a str) -> Option<(&gst::Element, &'a str)> {
+        let (element, pad) = name.rsplit_once('.')?;
+        Some((self.elements.iter().find(|known| known.name() == element)?, pad))
+    }
+
     fn find(&self, name: &str, direction: PadDirection) -> Option<gst::Pad> {
+        if let Some((element, pad)) = self.part(name) {
+            return named(element, pad, direction);
+        }
         if let Some(element) = self.elements.iter().find(|element| element.name() == name) {
             return free(element, direction).or_else(|| on_request(element, direction, None));
         }
-        let named = self.elements.iter().find_map(|element| on_request(element, direction, Some(name)));
+        let exact = self.elements.iter().find_map(|element| free_named(element, direction, name));
+        let named = || self.elements.iter().find_map(|element| on_request(element, direction, Some(name)));
         let next = || self.elements.iter().find_map(|element| free(element, direction));
         let made = || self.elements.iter().find_map(|element| on_request(element, direction, None));
-        named.or_else(next).or_else(|| if direction == PadDirection::Sink { made() } else { None })
+        exact.or_else(named).or_else(next).or_else(|| if direction == PadDirection::Sink { made() } else { None })
     }
 
     fn none(&self, name: &str, direction: PadDirection) -> Error {
@@ -81,6 +95,15 @@ impl Endpoints {
 
 fn free(element: &gst::Element, direction: PadDirection) -> Option<gst::Pad> {
     element.pads().into_iter().find(|pad| pad.direction() == direction && !pad.is_linked())
+}
+
+/// A pad of an element by its name: there, or made on request.
+pub(crate) fn named(element: &gst::Element, pad: &str, direction: PadDirection) -> Option<gst::Pad> {
+    free_named(element, direction, pad).or_else(|| on_request(element, direction, Some(pad)))
+}
+
+fn free_named(element: &gst::Element, direction: PadDirection, name: &str) -> Option<gst::Pad> {
+    element.static_pad(name).filter(|pad| pad.direction() == direction && !pad.is_linked())
 }
 
 /// A pad that an element makes on request: of this name, or any.

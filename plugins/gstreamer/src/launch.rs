@@ -60,7 +60,7 @@ pub(crate) fn factory() -> Factory {
 
 fn build(settings: GstSettings, cx: &BuildCx) -> Result<Element> {
     init()?;
-    element::element(&parse(&settings.pipeline)?, cx)
+    element::element(&parse(&settings.pipeline)?, Vec::new(), cx)
 }
 
 /// Starts GStreamer, once.

@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`settings`](GstSettings) | element `gst` |
+//! | `installed`, `properties`, `joined` | elements `gst/NAME`, and neighbours of them in one bin |
 //! | `element` | a pipeline as an aggregate or a source |
 //! | `pipe`, `endpoints` | the pipeline, and which of its pads our linked pads are |
 //! | `input`, `output` | `appsrc` and `appsink` |
@@ -23,10 +24,13 @@ mod encoder;
 mod endpoints;
 mod errors;
 mod input;
+mod installed;
+mod joined;
 mod launch;
 mod log;
 mod output;
 mod pipe;
+mod properties;
 mod signal;
 mod timeline;
 
@@ -35,7 +39,7 @@ pub use launch::GstSettings;
 use millstream_plugin_sdk::prelude::*;
 
 fn plugin() -> Plugin {
-    Plugin::new(vec![launch::factory()])
+    Plugin::new(vec![launch::factory(), joined::factory()]).dynamic(installed::dynamic())
 }
 
 millstream_plugin_sdk::export!("gstreamer", plugin);

@@ -23,6 +23,8 @@ pub(crate) struct OutputPad {
     pub(crate) sink: AppSink,
     started: bool,
     pub(crate) ended: bool,
+    /// The host says the end itself, as it does for sources.
+    silent: bool,
     caps: Option<gst::Caps>,
     segment: Option<Segment>,
     discont: bool,
@@ -31,7 +33,7 @@ pub(crate) struct OutputPad {
 
 impl OutputPad {
     /// For a source pad of an element.
-    pub(crate) fn new(linked: &LinkedPad, signal: &Arc<Signal>) -> Self {
+    pub(crate) fn new(linked: &LinkedPad, silent: bool, signal: &Arc<Signal>) -> Self {
         let [sample, event, eos] = std::array::from_fn(|_| signal.clone());
         let callbacks = AppSinkCallbacks::builder()
             .new_sample(move |_| {
@@ -61,6 +63,7 @@ impl OutputPad {
             sink,
             started: false,
             ended: false,
+            silent,
             caps: None,
             segment: None,
             discont: false,
@@ -75,7 +78,7 @@ impl OutputPad {
         }
         let Some(object) = self.sink.try_pull_object(gst::ClockTime::ZERO) else {
             self.ended = self.sink.is_eos() && !signal.has_failed();
-            if self.ended {
+            if self.ended && !self.silent {
                 out.push(self.pad, if self.started { Item::Eos } else { Item::Absent });
             }
             return Ok(self.ended);

@@ -1,10 +1,9 @@
 //! A pipeline of GStreamer's with an `appsrc` for each of our sink pads and an `appsink` for each source pad.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_app::AppSink;
 use millstream_plugin_sdk::LinkedPad;
 use millstream_plugin_sdk::prelude::*;
 
@@ -23,20 +22,32 @@ pub(crate) struct Pipe {
     _log: log::Registration,
 }
 
-/// Outputs whose stream is not known yet.
-type Later = Arc<Mutex<Vec<(String, AppSink)>>>;
+/// Pads that wait for one that is not there yet.
+type Later = Arc<Mutex<Vec<Waiting>>>;
+
+/// One of them.
+pub(crate) struct Waiting {
+    /// Name of the pad that is waited for, or of the output that it becomes.
+    pub(crate) name: String,
+    /// The element that will have it; any where it is not known.
+    pub(crate) of: Option<gst::Element>,
+    /// What it is linked with.
+    pub(crate) to: gst::Pad,
+}
 
 impl Pipe {
-    /// Links the pads of an element with the free pads of a bin.
-    pub(crate) fn new(bin: &gst::Bin, cx: &BuildCx, signal: &Arc<Signal>) -> Result<Self> {
+    /// Links the pads of an element with the free pads of a bin. Within it some pads may be waited for already.
+    pub(crate) fn new(bin: &gst::Bin, inside: Vec<Waiting>, cx: &BuildCx, signal: &Arc<Signal>) -> Result<Self> {
         let pipeline = gst::Pipeline::with_name(&log::unique(&cx.name));
         add(&pipeline, bin)?;
         let ends = Endpoints::of(bin);
         let inputs = cx.sinks.iter().map(|pad| input(bin, &ends, pad, cx.live, signal)).collect::<Result<_>>()?;
-        let later = Later::default();
+        let later = Later::new(Mutex::new(inside));
         let mut outputs = Vec::new();
         for pad in &cx.srcs {
-            outputs.push(output(bin, &ends, pad, &later, signal)?);
+            let made = OutputPad::new(pad, cx.sinks.is_empty(), signal);
+            connect(bin, &ends, pad, &made, &later)?;
+            outputs.push(made);
         }
         ends.growing().for_each(|element| grow(bin, element, &later, signal));
         pipeline.use_clock(Some(&clock::clock(&cx.host)));
@@ -63,8 +74,9 @@ impl Pipe {
 
     /// No stream will appear any more: the outputs that still wait have none.
     pub(crate) fn give_up_late(&mut self, out: &mut Output) {
-        for (name, _) in lock(&self.later).drain(..) {
-            self.outputs.iter_mut().filter(|output| output.name == name).for_each(|output| output.give_up(out));
+        for waiting in lock(&self.later).drain(..) {
+            let given_up = |output: &&mut OutputPad| output.sink.static_pad("sink").as_ref() == Some(&waiting.to);
+            self.outputs.iter_mut().filter(given_up).for_each(|output| output.give_up(out));
         }
     }
 
@@ -97,9 +109,8 @@ fn input(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, live: bool, signal: 
     if linked { Ok(input) } else { Err(unlinkable(&pad.name, &to)) }
 }
 
-fn output(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, later: &Later, signal: &Arc<Signal>) -> Result<OutputPad> {
+fn connect(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, output: &OutputPad, later: &Later) -> Result<()> {
     let origin = ends.src(&pad.name)?;
-    let output = OutputPad::new(pad, signal);
     add(bin, &output.sink)?;
     match origin {
         Origin::Pad(from) => {
@@ -108,9 +119,12 @@ fn output(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, later: &Later, sign
                 return Err(unlinkable(&pad.name, &from).hint(format!("it has to give {}", pad.allowed)));
             }
         }
-        Origin::Later => lock(later).push((pad.name.clone(), output.sink.clone())),
+        Origin::Later(of, name) => {
+            let to = output.sink.static_pad("sink").ok_or_else(|| Error::bug("an appsink without a pad"))?;
+            lock(later).push(Waiting { name, of, to });
+        }
     }
-    Ok(output)
+    Ok(())
 }
 
 fn unlinkable(name: &str, pad: &gst::Pad) -> Error {
@@ -138,10 +152,13 @@ fn appeared(bin: &gst::Bin, pad: &gst::Pad, waiting: &Later) {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let media = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
     let mut all = lock(waiting);
-    let fits = |(name, sink): &(String, AppSink)| {
-        suits(name, &media) && sink.static_pad("sink").is_some_and(|to| pad.link(&to).is_ok())
-    };
-    if let Some(at) = all.iter().position(fits) {
+    let owner = pad.parent_element();
+    let own = |waiting: &Waiting| waiting.of.is_none() || waiting.of == owner;
+    // One that waits for just this pad comes before one that takes any of its kind.
+    let exact =
+        all.iter().position(|waiting| own(waiting) && waiting.name == pad.name() && pad.link(&waiting.to).is_ok());
+    let fits = |waiting: &Waiting| own(waiting) && suits(&waiting.name, &media) && pad.link(&waiting.to).is_ok();
+    if let Some(at) = exact.or_else(|| all.iter().position(fits)) {
         all.remove(at);
         return;
     }
@@ -158,6 +175,6 @@ fn appeared(bin: &gst::Bin, pad: &gst::Pad, waiting: &Later) {
     }
 }
 
-fn lock(later: &Later) -> std::sync::MutexGuard<'_, Vec<(String, AppSink)>> {
+fn lock(later: &Later) -> MutexGuard<'_, Vec<Waiting>> {
     later.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -184,6 +184,92 @@ fn an_encoder_makes_a_key_frame_and_changes_its_bitrate_when_it_is_asked() {
 }
 
 #[test]
+fn neighbours_are_one_bin_and_keep_their_names() {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let line = "videotestsrc name=s num-buffers=50 ! video/x-raw,width=64,height=48 ! videoconvert name=c ! \
+                x264enc name=e tune=zerolatency key-int-max=1000 bitrate=100 ! appsink name=out";
+    let mut pipeline = start(&registry, &runtime, line);
+    let links: Vec<(String, String)> = pipeline.links().into_iter().map(|link| (link.from, link.to)).collect();
+    assert_eq!(links, [("s+c+e.e.src".to_owned(), "out.sink".to_owned())], "raw pictures do not leave GStreamer");
+    pipeline.request("e", Request::KeyFrame).expect("the name still leads to it");
+    let output: AppSinkHandle = pipeline.handle("out").expect("an appsink");
+    let count = std::iter::from_fn(|| output.blocking_next_buffer()).count();
+    runtime.block_on(pipeline.wait()).expect("it ends well");
+    assert_eq!((count, output.caps().and_then(|caps| caps.size())), (50, Some((64, 48))), "the caps in the link hold");
+}
+
+#[test]
+fn streams_that_appear_within_a_bin_are_linked_there() {
+    let (dir, _) = plugin();
+    let clip = root().join("pipelines/media/demo.flv");
+    let line = format!(
+        "launch --quiet filesrc location={} ! decodebin name=d d.src_0 ! videoconvert ! jpegenc ! fakesink d.src_1 ! audioconvert ! fakesink",
+        clip.display()
+    );
+    let said = run_with(dir.path(), &line);
+    assert_eq!((said.code, said.errors()), (0, 0), "{}", said.err);
+}
+
+#[test]
+fn installed_elements_have_their_properties_in_inspect_check_and_schema() {
+    let (dir, _) = plugin();
+    let page = run_with(dir.path(), "inspect gst/x264enc").out;
+    for part in [
+        "class: Codec/Encoder/Video",
+        "bitrate  (integer; from 1 to 2048000; default 2048)",
+        "sink  (sink, always)\n      video/x-raw",
+        "veryfast",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert_eq!(run_with(dir.path(), "inspect x264enc").out, page, "the short name");
+    let own = run_with(dir.path(), "inspect flvdemux").out;
+    assert!(!own.contains("GStreamer's plugin"), "a native element comes first");
+    let said = fails("videotestsrc ! x264enc bitrat=9 ! fakesink");
+    assert!(said.contains("no property `bitrat`") && said.contains("did you mean `bitrate`"), "{said}");
+    let said = fails("videotestsrc ! x264enc bitrate=0 ! fakesink");
+    assert!(said.contains("1 to 2048000"), "{said}");
+    let said = fails("videotestsrc ! gst/x264enc speed-preset=fastest ! fakesink");
+    assert!(said.contains("veryfast"), "{said}");
+    let said = fails("videotestsrc ! avenc_aac ! fakesink");
+    assert!(said.contains("video/x-raw") && said.contains("audio/x-raw"), "found before anything runs: {said}");
+}
+
+/// Threads and resident memory in KiB of this process.
+fn size() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a field");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    };
+    (field("Threads:"), field("VmRSS:"))
+}
+
+#[test]
+fn soak_starting_and_stopping_leaks_no_memory_and_no_thread() {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let cycle = || {
+        let line = "gst pipeline=\"videotestsrc ! video/x-raw,width=64,height=48 ! videoconvert ! x264enc tune=zerolatency\" ! appsink name=out";
+        let mut pipeline = start(&registry, &runtime, line);
+        let output: AppSinkHandle = pipeline.handle("out").expect("an appsink");
+        assert!(output.blocking_next_buffer().is_some());
+        pipeline.stop();
+        while output.blocking_next_buffer().is_some() {}
+        runtime.block_on(pipeline.wait()).expect("it ends well");
+    };
+    // Ten thousand with MILLSTREAM_SOAK_SEEDS=500.
+    let cycles = 20 * std::env::var("MILLSTREAM_SOAK_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    (0..100).for_each(|_| cycle());
+    let before = size();
+    (0..cycles).for_each(|_| cycle());
+    let after = size();
+    assert!(after.0 <= before.0 + 2, "threads: {} before, {} after {cycles}", before.0, after.0);
+    assert!(after.1 <= before.1 + 8 * 1024, "KiB: {} before, {} after {cycles}", before.1, after.1);
+}
+
+#[test]
 fn a_pipeline_that_never_ends_is_stopped_in_time() {
     let (_dir, registry) = plugin();
     let runtime = Runtime::new().expect("threads");
