@@ -9,6 +9,7 @@
 //! | `faults` | full disks, closed pipes, vanished input: one clear error, earlier parts valid |
 //! | `plugins`, `plugins_sdk`, `plugins_bad`, `plugins_kit`, `plugins_abi` | plugins in Rust and C: found, described and run; every shape; every fault; the conformance kit; ABI 1.0 for ever |
 //! | `guides` | the guides about plugins, followed to the letter |
+//! | `gst_export` | our elements in GStreamer's pipelines: files, publishing, properties, errors |
 //! | `gstreamer`, `transcode` | elements of GStreamer in our pipelines: media, times, errors, requests, and the pipelines that ship with them |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
 //! | `templates` | a pipeline for each published stream: isolation, limits, names that are tricks |

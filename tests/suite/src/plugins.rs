@@ -76,13 +76,24 @@ pub fn gstreamer(into: &Path) -> PathBuf {
     built("millstream-gstreamer", into)
 }
 
+/// Our elements as a plugin of GStreamer's, copied into a folder. `cargo xtask test` builds it first.
+pub fn gst_export(into: &Path) -> PathBuf {
+    copied("millstream-gst-export", "gstmillstream", into)
+}
+
 fn built(package: &str, into: &Path) -> PathBuf {
-    let name = library(&package.replace('-', "_"));
+    let library = copied(package, &package.replace('-', "_"), into);
+    write_manifest(&library);
+    library
+}
+
+/// The library that was built of a package beside the tests.
+fn copied(package: &str, name: &str, into: &Path) -> PathBuf {
+    let name = library(name);
     let test = std::env::current_exe().expect("a test is a file");
     let built = test.ancestors().skip(1).map(|dir| dir.join(&name)).find(|path| path.is_file());
     let library = into.join(&name);
     let built = built.unwrap_or_else(|| panic!("{package} is not built: `cargo xtask test` does it"));
     std::fs::copy(built, &library).expect("copied");
-    write_manifest(&library);
     library
 }

@@ -83,13 +83,16 @@ fn steps(args: &Args) -> Result<Vec<(&'static str, Command)>> {
     Ok(tests)
 }
 
-/// The plugin of GStreamer is a workspace of its own: only here are its development files known to be there.
+/// The plugins that need GStreamer are workspaces of their own: only here are its development files known to be there.
+const GSTREAMER: [&str; 2] = ["plugins/gstreamer", "plugins/gst-export"];
+
 fn gstreamer(left_out: bool) -> Vec<(&'static str, Command)> {
     if left_out {
-        eprintln!("left out, as it needs GStreamer: plugins/gstreamer");
+        eprintln!("left out, as they need GStreamer: {}", GSTREAMER.join(", "));
         return Vec::new();
     }
-    ["build", "test"].map(|what| ("plugin of GStreamer", sh::cargo_of("plugins/gstreamer", what))).into()
+    let each = GSTREAMER.iter().flat_map(|package| ["build", "test"].map(|what| (*package, what)));
+    each.map(|(package, what)| (package, sh::cargo_of(package, what))).collect()
 }
 
 fn nextest(left_out: &[TestFile], names: &[String]) -> (&'static str, Command) {
