@@ -15,6 +15,7 @@ use millstream_flv::wire::{FlvReader, Tag};
 use millstream_server::backoff::Backoff;
 use millstream_server::http::client::{Request, Response, within};
 use millstream_server::http::hyper::StatusCode;
+use millstream_server::redirect::Redirects;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -32,6 +33,9 @@ pub struct HttpFlvSrcSettings {
     /// Attempts to connect again in a row before the element fails. Without end when left out.
     #[serde(default)]
     pub retries: Option<u32>,
+    /// Where the server may lead by a redirect; `public` when left out. Nothing but `any` leads away from TLS.
+    #[serde(default)]
+    pub redirect: Redirects,
     /// Ends the stream when the server ends its response in good order; else asks again until there is more.
     #[serde(default = "yes")]
     pub eos_on_unpublish: bool,
@@ -47,7 +51,8 @@ fn yes() -> bool {
 
 impl HttpFlvSrcSettings {
     fn request(&self) -> Result<Request> {
-        Request::get(self.location.reveal()).map_err(|error| error.on_property("location"))
+        let request = Request::get(self.location.reveal()).map_err(|error| error.on_property("location"))?;
+        Ok(request.redirects(self.redirect))
     }
 }
 
@@ -58,7 +63,7 @@ pub fn factory() -> Factory {
         .live(|_: &HttpFlvSrcSettings| true)
         .checked(|settings: &HttpFlvSrcSettings| settings.request().map(drop))
         .details(
-            "Gives FLV, a tag a buffer, as it comes: chunked or up to the end of the connection, after up to five redirects. A connection that is \
+            "Gives FLV, a tag a buffer, as it comes: chunked or up to the end of the connection, after up to five redirects, as far as `redirect` allows. A connection that is \
              lost or silent is made anew, after 0.5 s to 30 s, and the stream goes on on the same timeline. So is one to a server that has no such \
              stream yet (404) or is in trouble (5xx); other refusals are final.\n\n\
              Posts `connected` and `disconnected`.",
@@ -158,7 +163,7 @@ impl Player {
         let asked =
             within(&self.cx.env, self.patience, "asking for the stream", self.request.clone().send(&self.cx.env));
         let response = asked.await.map_err(|error| match error.kind() {
-            // A redirect to what is no URL, or TLS without the feature.
+            // A redirect to what is no URL or where it may not go, or TLS without the feature.
             ErrorKind::Settings | ErrorKind::Unsupported => Stop::Final(error),
             _ => Stop::Passing(error),
         })?;

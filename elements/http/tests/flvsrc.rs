@@ -155,3 +155,39 @@ fn flv_5_what_may_pass_is_asked_for_again_and_the_rest_is_told_without_keys() {
         assert!(text.contains(word) && !text.contains("secret") && !text.contains("old.flv"), "{text}");
     }
 }
+
+#[test]
+fn sec_an_http_server_leads_no_further_than_the_user_allows() {
+    let body = flv(&[config(), key(0, 50)]);
+    let good = answer("HTTP/1.1 200 OK\r\nConnection: close", &body);
+    let leads = |to: &str| answer(&format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0"), b"");
+    let elsewhere = "http://169.254.169.254:8080/secret.flv";
+    for (to, settings, why) in [
+        (elsewhere, "", "169.254.169.254:8080, an address of the link, which `redirect: public` does not allow"),
+        (elsewhere, "redirect=same-host", "another host, which `redirect: same-host`"),
+        ("/new.flv?key=secret", "redirect=none", "elsewhere, which `redirect: none`"),
+    ] {
+        let error = plays(vec![leads(to), good.clone()], settings).1.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(why) && !text.contains("secret"), "{text}");
+    }
+    // This machine leads to itself, and a host to its own paths.
+    for (to, settings) in
+        [("http://127.0.0.1:8080/new.flv", ""), ("/new.flv", "redirect=same-host"), (elsewhere, "redirect=any")]
+    {
+        let (runtime, net) = machine();
+        let answers = vec![leads(to), good.clone()];
+        match to == elsewhere {
+            true => {
+                server(runtime.env(), &net, address(), answers[..1].to_vec());
+                server(runtime.env(), &net, "169.254.169.254:8080".parse().unwrap(), answers[1..].to_vec());
+            }
+            false => server(runtime.env(), &net, address(), answers),
+        }
+        let (mut pipeline, out) = playing(&runtime, "http://127.0.0.1:8080/old.flv", settings);
+        runtime.block_on(async {
+            while out.next_buffer().await.is_some() {}
+            pipeline.wait().await.unwrap();
+        });
+    }
+}

@@ -143,9 +143,18 @@ impl dyn Net {
     /// # Errors
     /// Those of the last address tried; `NotFound` when the name has none.
     pub async fn connect_host(&self, host: &str, port: u16) -> io::Result<Box<dyn NetStream>> {
+        let addresses = self.resolve(host, port).await?;
+        self.connect_any(host, &addresses).await
+    }
+
+    /// Connects to the first of a host's addresses that answers.
+    ///
+    /// # Errors
+    /// As [`Self::connect_host`].
+    pub async fn connect_any(&self, host: &str, addresses: &[SocketAddr]) -> io::Result<Box<dyn NetStream>> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
-        for address in self.resolve(host, port).await? {
-            match self.connect(address).await {
+        for address in addresses {
+            match self.connect(*address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             }

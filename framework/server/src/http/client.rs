@@ -1,6 +1,8 @@
 //! A request to another's server: a callback that is asked, a live stream that is fetched.
 
 use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -14,6 +16,7 @@ use millstream_core::{Env, Error, ErrorKind, Result, TimeDelta};
 
 use super::body::Body;
 use super::io::Io;
+use crate::redirect::{Place, Redirects};
 
 /// Redirects that are followed: more are a loop.
 const MAX_REDIRECTS: usize = 5;
@@ -27,6 +30,7 @@ pub struct Request {
     url: Uri,
     headers: HeaderMap,
     body: Bytes,
+    redirects: Redirects,
 }
 
 impl Request {
@@ -35,7 +39,8 @@ impl Request {
     /// # Errors
     /// When it is no `http` or `https` URL with a host.
     pub fn get(url: &str) -> Result<Self> {
-        Ok(Self { method: Method::GET, url: parse(url)?, headers: HeaderMap::new(), body: Bytes::new() })
+        let (headers, redirects) = (HeaderMap::new(), Redirects::default());
+        Ok(Self { method: Method::GET, url: parse(url)?, headers, body: Bytes::new(), redirects })
     }
 
     /// Posts a body of a media type to a URL.
@@ -59,22 +64,79 @@ impl Request {
         self
     }
 
-    /// Sends it and waits for the head of the answer. A GET follows redirects. How long it may take is for the caller to say, with
+    /// Where a server may lead it.
+    #[must_use]
+    pub fn redirects(self, redirects: Redirects) -> Self {
+        Self { redirects, ..self }
+    }
+
+    /// Sends it and waits for the head of the answer. A GET follows redirects, as far as they may lead. How long it may take is for the caller to say, with
     /// [`within`].
     ///
     /// # Errors
-    /// When the server is not reached, is none, or redirects too often.
+    /// When the server is not reached, is none, redirects too often, or to where it may not, which is [`ErrorKind::Unsupported`].
     pub async fn send(mut self, env: &Env) -> Result<Response> {
+        let home = self.url.clone();
+        let mut reached = None;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send_once(env).await?;
+            let stream = self.connect(env, &home, reached).await?;
+            reached = reached.or(Some(stream.peer().ip()));
+            let response = self.send_on(env, stream).await?;
             let Some(to) = response.redirect().filter(|_| self.method == Method::GET) else { return Ok(response) };
-            self.url = relative(&self.url, to)?;
+            let to = relative(&self.url, to)?;
+            self.may_go(&home, &to)?;
+            self.url = to;
         }
         Err(peer(format!("{} redirects more than {MAX_REDIRECTS} times", place(&self.url))))
     }
 
-    async fn send_once(&self, env: &Env) -> Result<Response> {
-        let stream = connect(env, &self.url).await?;
+    /// Whether it may be led there at all, whatever its address.
+    fn may_go(&self, home: &Uri, to: &Uri) -> Result<()> {
+        let is_secure = |url: &Uri| url.scheme_str() == Some("https");
+        let why = match self.redirects {
+            Redirects::Any => return Ok(()),
+            Redirects::None => "elsewhere",
+            _ if is_secure(home) && !is_secure(to) => "without TLS",
+            Redirects::SameHost if !is_same_host(home, to) => "another host",
+            _ => return Ok(()),
+        };
+        Err(self.astray(to, why))
+    }
+
+    fn astray(&self, to: &Uri, why: &str) -> Error {
+        let to = to.authority().map_or("", |authority| authority.as_str());
+        let allowed = self.redirects.as_str();
+        Error::unsupported(format!("the server leads to {to}, {why}, which `redirect: {allowed}` does not allow"))
+            .on_property("redirect")
+            .hint("write the URL that is meant as `location`, or `redirect: any` if the server may lead anywhere")
+    }
+
+    /// `reached` is the address of the server that was asked first. Where the user wants it is the user's business.
+    async fn connect(&self, env: &Env, home: &Uri, reached: Option<IpAddr>) -> Result<Box<dyn NetStream>> {
+        let url = &self.url;
+        let secure = url.scheme_str() == Some("https");
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let mut addresses = env.net.resolve(host, port).await.map_err(|error| unreached(url, error))?;
+        if !is_same_host(home, url) {
+            addresses = self.allowed(addresses, reached)?;
+        }
+        let stream = env.net.connect_any(host, &addresses).await.map_err(|error| unreached(url, error))?;
+        if secure { secured(env, stream, host).await } else { Ok(stream) }
+    }
+
+    /// The addresses that a server at `reached` may lead to.
+    fn allowed(&self, addresses: Vec<SocketAddr>, reached: Option<IpAddr>) -> Result<Vec<SocketAddr>> {
+        let refused = |address: &SocketAddr| !self.redirects.allows(reached, address.ip());
+        match addresses.iter().find(|address| refused(address)) {
+            Some(address) if addresses.iter().all(refused) => {
+                Err(self.astray(&self.url, Place::of(address.ip()).as_str()))
+            }
+            _ => Ok(addresses.into_iter().filter(|address| !refused(address)).collect()),
+        }
+    }
+
+    async fn send_on(&self, env: &Env, stream: Box<dyn NetStream>) -> Result<Response> {
         let (mut sender, connection) =
             http1::handshake(Io::new(stream, env.clone())).await.map_err(|e| self.lost(e))?;
         // The answer says how its body ended; what the connection says besides concerns nobody.
@@ -214,13 +276,12 @@ fn host_header(url: &Uri) -> Option<HeaderValue> {
     HeaderValue::from_str(url.authority()?.as_str()).ok()
 }
 
-async fn connect(env: &Env, url: &Uri) -> Result<Box<dyn NetStream>> {
-    let secure = url.scheme_str() == Some("https");
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let stream = env.net.connect_host(host, port).await;
-    let stream = stream.map_err(|error| Error::io(format!("cannot reach {}", place(url)), error))?;
-    if secure { secured(env, stream, host).await } else { Ok(stream) }
+fn unreached(url: &Uri, error: io::Error) -> Error {
+    Error::io(format!("cannot reach {}", place(url)), error)
+}
+
+fn is_same_host(one: &Uri, other: &Uri) -> bool {
+    one.host().unwrap_or_default().eq_ignore_ascii_case(other.host().unwrap_or_default())
 }
 
 #[cfg(feature = "tls")]
