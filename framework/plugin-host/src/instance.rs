@@ -55,6 +55,11 @@ impl Interrupt {
         self.interrupt();
     }
 
+    /// What the element shares with its host.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Whether the element was told to stop.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.shared.cancelled.load(Ordering::Acquire)

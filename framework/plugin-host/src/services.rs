@@ -3,11 +3,12 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use millstream_core::{Env, Error, MessageKind, Output, Time, TimeDelta};
 use millstream_plugin_abi as abi;
 use millstream_plugin_abi::{Str, status};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::{caps, convert, memory};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     attention: AtomicBool,
     mail: Mutex<Mail>,
     late: Late,
+    /// Tells the task of an element that has a thread of its own, which may be waiting in a call.
+    task: OnceLock<Sender<()>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -83,6 +86,7 @@ impl Shared {
             attention: AtomicBool::new(false),
             mail: Mutex::default(),
             late: Late::default(),
+            task: OnceLock::new(),
             wake: Box::new(wake),
         })
     }
@@ -117,8 +121,19 @@ impl Shared {
         self.call_for_attention();
     }
 
+    /// For the task of an element that has a thread of its own: ready when there is something to attend to.
+    pub(crate) fn attention(&self) -> Receiver<()> {
+        // One that waits stands for all.
+        let (sender, receiver) = channel(1);
+        let _ = self.task.set(sender);
+        receiver
+    }
+
     fn call_for_attention(&self) {
         self.attention.store(true, Ordering::Release);
+        if let Some(task) = self.task.get() {
+            let _ = task.try_send(());
+        }
         (self.wake)();
     }
 

@@ -221,16 +221,27 @@ pub(crate) struct SrcSettings {
     pub(crate) wait: u64,
     /// Never return when it waits, whoever interrupts.
     pub(crate) stubborn: bool,
+    /// Say something from a thread of its own while it waits, then fail there.
+    pub(crate) fails_elsewhere: bool,
 }
 
 struct Src {
     settings: SrcSettings,
+    host: Host,
     cancel: CancelToken,
     made: u64,
 }
 
 impl BlockingSource for Src {
     fn start(&mut self, out: &mut Output) -> Result<()> {
+        if self.settings.fails_elsewhere {
+            let host = self.host.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                host.post(&Message::Element("elsewhere".to_owned(), Vec::new()));
+                host.fail(&Error::new(ErrorKind::Io, "the device is gone"));
+            });
+        }
         out.push(PadId::FIRST, Item::StreamStart(Arc::default()));
         out.caps(PadId::FIRST, Caps::new("application/octet-stream"));
         out.push(PadId::FIRST, Item::Segment(Arc::new(Segment::time(Time::ZERO))));
@@ -274,7 +285,9 @@ pub(crate) fn src() -> Factory {
         "testsrc",
         "Source/Test",
         "Makes numbered buffers, and waits",
-        |settings: SrcSettings, cx: &BuildCx| Ok(Element::source(Src { settings, cancel: cx.cancel.clone(), made: 0 })),
+        |settings: SrcSettings, cx: &BuildCx| {
+            Ok(Element::source(Src { settings, host: cx.host.clone(), cancel: cx.cancel.clone(), made: 0 }))
+        },
     )
     .pad(PadTemplate::src("src", "application/octet-stream"))
 }

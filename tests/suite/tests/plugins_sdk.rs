@@ -136,6 +136,14 @@ fn an_element_fails_from_a_thread_of_its_own() {
 }
 
 #[test]
+fn a_source_that_waits_in_its_call_is_heard_and_fails_from_another_thread() {
+    let world = world();
+    let ran = world.run("testsrc name=it fails-elsewhere=true ! fakesink");
+    assert_eq!(ran.result.expect_err("it fails").to_string(), "it: the device is gone");
+    assert_eq!(ran.said, ["it:elsewhere "]);
+}
+
+#[test]
 fn what_goes_through_a_thread_of_the_plugins_comes_out_in_order() {
     let world = world();
     let (buffers, items) = world.collect("testsrc num-buffers=500 ends=true ! testworker ! appsink name=out");

@@ -13,6 +13,7 @@ use millstream_core::output::Effect;
 use millstream_core::{Error, Item, Output, PadId, Request, Result};
 
 use crate::instance::Interrupt;
+use crate::services::Shared;
 
 pub(crate) use sink::{Bell, PluginSink};
 pub(crate) use source::PluginSource;
@@ -38,6 +39,13 @@ impl Made {
 /// Puts effects of a thread into effect on the task.
 fn replay(effects: Vec<Effect>, out: &mut Output) {
     out.effects().extend(effects);
+}
+
+/// Posts what an element says from threads of its own while its call waits; `Err` when it has failed there.
+fn attend(shared: &Shared, tell: impl FnOnce(&mut dyn FnMut(&mut Output))) -> Result<()> {
+    let mut told = None;
+    tell(&mut |out| told = shared.attend(out));
+    told.map_or(Ok(()), Err)
 }
 
 /// What the task tells a thread that waits.

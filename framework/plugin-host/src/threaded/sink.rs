@@ -9,10 +9,11 @@ use std::task::Poll;
 use millstream_core::env::BoxFuture;
 use millstream_core::output::Effect;
 use millstream_core::{Env, Error, Item, Output, PadId, Result, Sink, SinkCx, Time};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 
-use super::{Leash, Made, Mailbox, replay, spawn};
+use super::{Leash, Made, Mailbox, attend, replay, spawn};
 use crate::instance::{Instance, Interrupt};
+use crate::services::Shared;
 
 /// Items that wait for the thread. The link before has a queue of its own.
 const DEPTH: usize = 16;
@@ -67,6 +68,8 @@ struct Task {
     news: UnboundedReceiver<News>,
     /// Items that the thread has not worked off.
     waiting: usize,
+    shared: Arc<Shared>,
+    attention: Receiver<()>,
     flushes: Arc<AtomicU64>,
     /// The flush that waits in the link has been told already.
     told: bool,
@@ -79,6 +82,8 @@ enum Event {
     Flush,
     News(Option<News>),
     Due,
+    /// Messages or an error came from a thread of the element's.
+    Attention,
 }
 
 async fn run(sink: PluginSink, cx: SinkCx) -> Result<()> {
@@ -92,7 +97,18 @@ async fn run(sink: PluginSink, cx: SinkCx) -> Result<()> {
     let worker = Worker { instance, env, todo, news: sender, sink_pads, flushes: flushes.clone(), seen: 0 };
     let over = spawn(move || worker.run())?;
     let _leash = Leash { mailbox: Arc::<Mailbox>::default(), interrupt: interrupt.clone(), over };
-    let mut task = Task { cx, orders: Some(orders), news, waiting: 0, flushes, told: false, due: None };
+    let shared = interrupt.shared().clone();
+    let mut task = Task {
+        attention: shared.attention(),
+        shared,
+        cx,
+        orders: Some(orders),
+        news,
+        waiting: 0,
+        flushes,
+        told: false,
+        due: None,
+    };
     task.pass_on(&interrupt).await
 }
 
@@ -113,6 +129,7 @@ impl Task {
                     self.told = true;
                     self.flush(interrupt);
                 }
+                Event::Attention => attend(&self.shared, |tell| self.cx.tell(tell))?,
                 Event::News(Some(News::Took)) => self.waiting = self.waiting.saturating_sub(1),
                 Event::News(Some(News::Made(made))) => self.cx.tell(|out| replay(made.effects, out)),
                 Event::News(Some(News::WakeAt(at))) => self.due = Some(self.cx.env.clock.sleep_until(at)),
@@ -139,6 +156,9 @@ impl Task {
     }
 
     fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<Event> {
+        if self.attention.poll_recv(context).is_ready() {
+            return Poll::Ready(Event::Attention);
+        }
         if let Poll::Ready(news) = self.news.poll_recv(context) {
             return Poll::Ready(Event::News(news));
         }

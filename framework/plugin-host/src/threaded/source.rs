@@ -12,7 +12,7 @@ use millstream_plugin_abi::element::produced;
 use millstream_plugin_abi::status;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::{Leash, Made, Mailbox, replay, spawn};
+use super::{Leash, Made, Mailbox, attend, replay, spawn};
 use crate::instance::Instance;
 
 /// Calls whose output may wait for the graph. Each makes a small amount; beyond it the source waits.
@@ -39,6 +39,8 @@ enum Event {
     Request(PadId, Request),
     Stopped,
     Due,
+    /// Messages or an error came from a thread of the element's.
+    Attention,
 }
 
 impl Source for PluginSource {
@@ -49,16 +51,18 @@ impl Source for PluginSource {
 
 async fn run(source: PluginSource, mut cx: SourceCx) -> Result<()> {
     let PluginSource { instance, mailbox, src_pads } = source;
-    let (sender, mut news) = channel(DEPTH);
+    let (sender, news) = channel(DEPTH);
     let interrupt = instance.interrupt();
     let worker = Worker { instance, mailbox: mailbox.clone(), env: cx.env.clone(), news: sender, src_pads };
     let over = spawn(move || worker.run())?;
     let leash = Leash { mailbox, interrupt, over };
-    let (mut due, mut told) = (None, false);
+    let shared = leash.interrupt.shared().clone();
+    let mut waits = Waits { news, attention: shared.attention(), due: None, told: false };
     loop {
-        match next(&mut cx, &mut news, &mut due, told).await {
+        match waits.next(&mut cx).await {
+            Event::Attention => attend(&shared, |tell| cx.tell(tell))?,
             Event::News(Some(News::Made(made))) => deliver(&mut cx, made).await?,
-            Event::News(Some(News::Until(at))) => due = Some(cx.env.clock.sleep_until(at)),
+            Event::News(Some(News::Until(at))) => waits.due = Some(cx.env.clock.sleep_until(at)),
             Event::News(Some(News::End(result))) => return result,
             Event::News(None) => return Err(Error::bug("the plugin's thread ended without a word")),
             Event::Request(pad, request) => {
@@ -66,12 +70,12 @@ async fn run(source: PluginSource, mut cx: SourceCx) -> Result<()> {
                 leash.interrupt.interrupt();
             }
             Event::Stopped => {
-                told = true;
+                waits.told = true;
                 leash.mailbox.change(|mail| mail.drain = true);
                 leash.interrupt.cancel();
             }
             Event::Due => {
-                due = None;
+                waits.due = None;
                 leash.mailbox.wake();
             }
         }
@@ -88,30 +92,39 @@ async fn deliver(cx: &mut SourceCx, made: Made) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the first of: the thread, a request, the end of the pipeline, the time that the source waits for.
-async fn next(
-    cx: &mut SourceCx,
-    news: &mut Receiver<News>,
-    due: &mut Option<BoxFuture<'static, ()>>,
+/// What the task waits for.
+struct Waits {
+    news: Receiver<News>,
+    attention: Receiver<()>,
+    /// The time that the source waits for.
+    due: Option<BoxFuture<'static, ()>>,
+    /// The end of the pipeline was told.
     told: bool,
-) -> Event {
-    poll_fn(|context| {
-        // Of the source's port only one future can be there at a time; they keep nothing between polls.
-        if !told && pin!(cx.stopped()).poll(context).is_ready() {
-            return Poll::Ready(Event::Stopped);
-        }
-        if let Poll::Ready((pad, request)) = pin!(cx.request()).poll(context) {
-            return Poll::Ready(Event::Request(pad, request));
-        }
-        if let Poll::Ready(news) = news.poll_recv(context) {
-            return Poll::Ready(Event::News(news));
-        }
-        match due {
-            Some(due) => due.as_mut().poll(context).map(|()| Event::Due),
-            None => Poll::Pending,
-        }
-    })
-    .await
+}
+
+impl Waits {
+    async fn next(&mut self, cx: &mut SourceCx) -> Event {
+        poll_fn(|context| {
+            // Of the source's port only one future can be there at a time; they keep nothing between polls.
+            if !self.told && pin!(cx.stopped()).poll(context).is_ready() {
+                return Poll::Ready(Event::Stopped);
+            }
+            if let Poll::Ready((pad, request)) = pin!(cx.request()).poll(context) {
+                return Poll::Ready(Event::Request(pad, request));
+            }
+            if self.attention.poll_recv(context).is_ready() {
+                return Poll::Ready(Event::Attention);
+            }
+            if let Poll::Ready(news) = self.news.poll_recv(context) {
+                return Poll::Ready(Event::News(news));
+            }
+            match &mut self.due {
+                Some(due) => due.as_mut().poll(context).map(|()| Event::Due),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
 }
 
 /// The thread's side.
