@@ -81,7 +81,7 @@ fn mux(items: &[(PadId, Item)]) -> Result<Bytes> {
             match need {
                 Need::Again => {}
                 Need::Done => return Ok(written(&sent)),
-                Need::Pads(pads) | Need::PadsUntil(pads, _) => {
+                Need::Pads(pads) | Need::PadsUntil(pads, _) | Need::Wake(pads) => {
                     wanted = pads;
                     break;
                 }

@@ -52,6 +52,9 @@ pub enum Need {
     PadsUntil(PadSet, Time),
     /// Step again when this output has gone out.
     Again,
+    /// An item, the end or the absence of one of these pads, or a call of its [`crate::WakeHandle`]: for elements that work in threads of another
+    /// library. The runtime keeps the element also after the end of its inputs, until it is done.
+    Wake(PadSet),
     /// Finished: everything has been sent, end of stream included.
     Done,
 }

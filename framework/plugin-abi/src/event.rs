@@ -1,6 +1,6 @@
 //! What flows downstream beside buffers, and what goes upstream.
 
-use crate::{Caps, Str};
+use crate::{Caps, NONE, Str};
 
 /// A name and its value. Frozen.
 #[repr(C)]
@@ -77,6 +77,31 @@ pub struct Event {
     pub epoch: u64,
 }
 
+impl Event {
+    /// An event of a kind without anything else.
+    #[must_use]
+    pub const fn new(kind: u32) -> Self {
+        Self {
+            size: size_of::<Self>() as u32,
+            kind,
+            name: Str::EMPTY,
+            language: Str::EMPTY,
+            caps: std::ptr::null_mut(),
+            format: FORMAT_TIME,
+            reserved: 0,
+            start: 0,
+            base: 0,
+            offset: 0,
+            duration: NONE,
+            pairs: std::ptr::null(),
+            pair_count: 0,
+            data: std::ptr::null(),
+            data_len: 0,
+            epoch: 0,
+        }
+    }
+}
+
 /// Kinds of [`Request`].
 pub mod request {
     /// The next picture should be one where decoding can start.
@@ -113,4 +138,22 @@ pub struct Request {
     pub lateness: i64,
     /// First byte to read.
     pub offset: u64,
+}
+
+impl Request {
+    /// A request of a kind without anything else.
+    #[must_use]
+    pub const fn new(kind: u32) -> Self {
+        Self {
+            size: size_of::<Self>() as u32,
+            kind,
+            bitrate: 0,
+            format: FORMAT_TIME,
+            len: 0,
+            to: 0,
+            epoch: 0,
+            lateness: 0,
+            offset: 0,
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) struct EventView {
 impl EventView {
     /// A view of anything but a buffer.
     pub(crate) fn new(item: Item) -> Self {
-        let mut abi = blank(0);
+        let mut abi = abi::Event::new(0);
         let mut pairs = Vec::new();
         match &item {
             Item::Buffer(_) => {}
@@ -73,28 +73,6 @@ impl Drop for EventView {
     fn drop(&mut self) {
         // SAFETY: null, or our own reference to a handle of ours.
         unsafe { caps::unref(self.abi.caps) };
-    }
-}
-
-/// An event of a kind without anything else.
-fn blank(kind: u32) -> abi::Event {
-    abi::Event {
-        size: size_of::<abi::Event>() as u32,
-        kind,
-        name: Str::EMPTY,
-        language: Str::EMPTY,
-        caps: std::ptr::null_mut(),
-        format: 0,
-        reserved: 0,
-        start: 0,
-        base: 0,
-        offset: 0,
-        duration: NONE,
-        pairs: std::ptr::null(),
-        pair_count: 0,
-        data: std::ptr::null(),
-        data_len: 0,
-        epoch: 0,
     }
 }
 
@@ -180,17 +158,7 @@ unsafe fn bytes(data: *const u8, len: u64) -> Option<Bytes> {
 
 /// A request as a plugin sees it.
 pub(crate) fn request_view(request: &Request) -> abi::Request {
-    let mut abi = abi::Request {
-        size: size_of::<abi::Request>() as u32,
-        kind: 0,
-        bitrate: 0,
-        format: 0,
-        len: 0,
-        to: 0,
-        epoch: 0,
-        lateness: 0,
-        offset: 0,
-    };
+    let mut abi = abi::Request::new(0);
     match request {
         Request::KeyFrame => abi.kind = request::KEY_FRAME,
         Request::Bitrate(bits) => (abi.kind, abi.bitrate) = (request::BITRATE, *bits),

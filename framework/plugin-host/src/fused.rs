@@ -1,7 +1,7 @@
 //! Transforms and aggregates: they are called on the task of the chain that they are in.
 
 use millstream_core::{
-    Aggregate, Error, Flow, Inbox, Item, Need, Output, PadId, PadSet, Request, Result, Time, TimeDelta, Transform,
+    Aggregate, Error, Flow, Inbox, Item, Need, Output, PadId, PadSet, Request, Result, Time, Transform,
 };
 use millstream_plugin_abi as abi;
 use millstream_plugin_abi::element::need;
@@ -9,9 +9,6 @@ use millstream_plugin_abi::status;
 
 use crate::inbox::Inlet;
 use crate::instance::Instance;
-
-/// How long an aggregate that waits for a wake-up sleeps at most. Its timer is what keeps it alive after the end of its inputs.
-const LONG: TimeDelta = TimeDelta::from_secs(3600);
 
 /// A transform of a plugin.
 pub(crate) struct PluginTransform(pub(crate) Instance);
@@ -65,7 +62,7 @@ impl PluginAggregate {
         Ok(asked.iter().filter(|pad| !inbox.is_over(*pad)).collect())
     }
 
-    fn need(&self, need: &abi::Need, inbox: &Inbox, now: Time) -> Result<Need> {
+    fn need(&self, need: &abi::Need, inbox: &Inbox) -> Result<Need> {
         let pads = self.pads(need.pads, inbox)?;
         Ok(match need.kind {
             need::PADS if pads.is_empty() && inbox.is_done() => {
@@ -75,7 +72,7 @@ impl PluginAggregate {
             need::UNTIL => Need::PadsUntil(pads, Time::from_nanos(need.until)),
             need::AGAIN => Need::Again,
             need::DONE => Need::Done,
-            need::WAKE => Need::PadsUntil(pads, now + LONG),
+            need::WAKE => Need::Wake(pads),
             other => return Err(Error::bug(format!("the plugin has a need of kind {other}, which does not exist"))),
         })
     }
@@ -86,7 +83,7 @@ impl Aggregate for PluginAggregate {
         self.instance.start(out)
     }
 
-    fn step(&mut self, inbox: &mut Inbox, now: Time, out: &mut Output) -> Result<Need> {
+    fn step(&mut self, inbox: &mut Inbox, _: Time, out: &mut Output) -> Result<Need> {
         let mut wanted = abi::Need { size: size_of::<abi::Need>() as u32, kind: need::PADS, pads: 0, until: 0 };
         let step = self.instance.calls().step;
         let (instance, inlet) = (&mut self.instance, &mut self.inlet);
@@ -97,7 +94,7 @@ impl Aggregate for PluginAggregate {
                 None => status::ERROR,
             })
         })?;
-        self.need(&wanted, inbox, now)
+        self.need(&wanted, inbox)
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<()> {

@@ -107,7 +107,7 @@ impl Item {
 
     /// Gives `send` the item as an event; a buffer is none.
     pub(crate) fn with_event<T>(&self, host: &Host, send: impl FnOnce(*const abi::Event) -> T) -> Option<T> {
-        let mut abi = blank();
+        let mut abi = abi::Event::new(0);
         let mut pairs = Vec::new();
         match self {
             Self::Buffer(_) => return None,
@@ -144,27 +144,6 @@ impl Item {
     }
 }
 
-fn blank() -> abi::Event {
-    abi::Event {
-        size: size_of::<abi::Event>() as u32,
-        kind: 0,
-        name: Str::EMPTY,
-        language: Str::EMPTY,
-        caps: std::ptr::null_mut(),
-        format: 0,
-        reserved: 0,
-        start: 0,
-        base: 0,
-        offset: 0,
-        duration: NONE,
-        pairs: std::ptr::null(),
-        pair_count: 0,
-        data: std::ptr::null(),
-        data_len: 0,
-        epoch: 0,
-    }
-}
-
 /// A request of the host's. `None`: of a kind that this SDK does not know.
 ///
 /// # Safety
@@ -190,17 +169,7 @@ pub(crate) unsafe fn request(request: *const abi::Request) -> Option<Request> {
 
 /// A request for the host.
 pub(crate) fn to_abi(request: &Request) -> abi::Request {
-    let mut abi = abi::Request {
-        size: size_of::<abi::Request>() as u32,
-        kind: 0,
-        bitrate: 0,
-        format: event::FORMAT_TIME,
-        len: 0,
-        to: 0,
-        epoch: 0,
-        lateness: 0,
-        offset: 0,
-    };
+    let mut abi = abi::Request::new(0);
     match request {
         Request::KeyFrame => abi.kind = request::KEY_FRAME,
         Request::Bitrate(bits) => (abi.kind, abi.bitrate) = (request::BITRATE, *bits),

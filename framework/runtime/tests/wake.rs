@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use common::*;
 use millstream_core::{
-    Aggregate, Element, Factory, Inbox, Item, Need, Output, PadId, PadSet, Result, Time, TimeDelta, WakeHandle,
+    Aggregate, Element, Factory, Inbox, Item, Need, Output, PadId, PadSet, Result, Time, WakeHandle,
 };
 use millstream_runtime::Runtime;
 
@@ -42,7 +42,7 @@ impl Offload {
 }
 
 impl Aggregate for Offload {
-    fn step(&mut self, inbox: &mut Inbox, now: Time, out: &mut Output) -> Result<Need> {
+    fn step(&mut self, inbox: &mut Inbox, _: Time, out: &mut Output) -> Result<Need> {
         for item in self.done.lock().unwrap().drain(..) {
             self.under_way -= 1;
             out.forward(item);
@@ -64,8 +64,7 @@ impl Aggregate for Offload {
         } else {
             PadSet::empty()
         };
-        // The timer keeps it alive after the end of its input; what calls it is the worker.
-        Ok(Need::PadsUntil(wanted, now + TimeDelta::from_secs(3600)))
+        Ok(Need::Wake(wanted))
     }
 }
 

@@ -497,7 +497,7 @@ impl Harness {
             match need? {
                 Need::Again => {}
                 Need::Done => self.done = true,
-                Need::Pads(pads) => {
+                Need::Pads(pads) | Need::Wake(pads) => {
                     (self.wanted, self.wake) = (pads, None);
                     return Ok(());
                 }

@@ -157,7 +157,7 @@ impl Drive {
                     sent.extend(out.drain());
                     return Ok(sent);
                 }
-                Need::Pads(_) | Need::PadsUntil(..) => sent.extend(out.drain()),
+                Need::Pads(_) | Need::PadsUntil(..) | Need::Wake(_) => sent.extend(out.drain()),
             }
             while !self.woken.load(Ordering::Acquire) {
                 // An aggregate that works only in its calls is quiet at once.

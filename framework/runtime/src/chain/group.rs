@@ -13,6 +13,8 @@ pub(crate) struct Group {
     pub(crate) aggregate: Box<dyn Aggregate>,
     pub(crate) inbox: Inbox,
     pub(super) wanted: PadSet,
+    /// Waits for a thread of its own: to be kept, also when nothing can come any more.
+    awaits: bool,
     done: bool,
     epoch: Option<u64>,
     /// Pads on which the flush of this epoch has not arrived: what comes there is void.
@@ -22,11 +24,23 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(aggregate: Box<dyn Aggregate>, pads: usize) -> Self {
         let wanted = (0..pads as u16).map(PadId).collect();
-        Self { aggregate, inbox: Inbox::new(pads), wanted, done: false, epoch: None, stale: PadSet::empty() }
+        Self {
+            aggregate,
+            inbox: Inbox::new(pads),
+            wanted,
+            awaits: false,
+            done: false,
+            epoch: None,
+            stale: PadSet::empty(),
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
         self.done
+    }
+
+    pub(super) fn awaits(&self) -> bool {
+        self.awaits && !self.done
     }
 
     pub(crate) fn wanted(&self) -> PadSet {
@@ -93,8 +107,10 @@ impl Chain {
         if group.done {
             return Ok(None);
         }
-        match group.aggregate.step(&mut group.inbox, now, &mut self.out) {
-            Ok(Need::Pads(wanted)) => (group.wanted, slot.wake) = (wanted, None),
+        let need = group.aggregate.step(&mut group.inbox, now, &mut self.out);
+        group.awaits = matches!(need, Ok(Need::Wake(_)));
+        match need {
+            Ok(Need::Pads(wanted) | Need::Wake(wanted)) => (group.wanted, slot.wake) = (wanted, None),
             Ok(Need::PadsUntil(wanted, at)) => (group.wanted, slot.wake) = (wanted, Some(at)),
             Ok(Need::Again) => self.stack.push(Work::Resume(node)),
             Ok(Need::Done) => {

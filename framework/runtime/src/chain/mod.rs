@@ -240,6 +240,11 @@ impl Chain {
         self.nodes.iter().filter_map(|n| n.wake).min()
     }
 
+    /// True when an element waits for a thread of its own, which may have more to give after the end of all inputs.
+    pub(crate) fn awaits(&self) -> bool {
+        self.nodes.iter().any(|n| matches!(&n.kind, Kind::Aggregate(group) if group.awaits()))
+    }
+
     /// The time before which no input is wanted.
     pub(crate) fn hold(&self) -> Option<Time> {
         self.hold

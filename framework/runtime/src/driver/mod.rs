@@ -243,10 +243,10 @@ impl Task {
         self.drain_timers().await
     }
 
-    /// After the end, timers may still hold output back (a live muxer's deadline).
+    /// After the end, timers may still hold output back (a live muxer's deadline), and so may threads of elements.
     async fn drain_timers(&mut self) -> Result<End> {
-        while let Some(at) = self.chain.deadline() {
-            self.wait(Some(at)).await?;
+        while self.chain.deadline().is_some() || self.chain.awaits() {
+            self.wait(self.chain.deadline()).await?;
             if self.control.order() == Order::Cancel {
                 return Ok(End::Cancelled);
             }
