@@ -150,7 +150,7 @@ impl dyn Net {
     /// Connects to the first of a host's addresses that answers.
     ///
     /// # Errors
-    /// As [`Self::connect_host`].
+    /// As `connect_host`.
     pub async fn connect_any(&self, host: &str, addresses: &[SocketAddr]) -> io::Result<Box<dyn NetStream>> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
         for address in addresses {
