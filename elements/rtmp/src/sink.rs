@@ -9,7 +9,8 @@ use millstream_core::env::BoxFuture;
 use millstream_core::meter::{Meter, Meters};
 use millstream_core::settings::units::{ByteSize, DurationSetting};
 use millstream_core::{
-    BuildCx, Element, Error, Factory, Item, MessageKind, PadTemplate, Result, Sink, SinkCx, Time, TimeDelta,
+    BuildCx, Element, Error, Factory, Item, MessageKind, PadId, PadTemplate, Request, Result, Sink, SinkCx, Time,
+    TimeDelta,
 };
 use millstream_flv::live::{FeedLimits, count};
 use millstream_flv::wire::FlvReader;
@@ -75,7 +76,7 @@ pub fn factory() -> Factory {
         .checked(RtmpSinkSettings::check)
         .details(
             "A connection that is lost or takes nothing is made anew, after 0.5 s to 30 s. It begins with metadata, sequence headers and a key \
-             frame.\n\n\
+             frame, which encoders upstream are asked for.\n\n\
              - Fed by a live source, the element never holds that up: what the server does not take in time is left out, from the oldest to the next \
              key frame, and counted.\n\
              - Fed by files, it waits for the server, and for the next connection.\n\n\
@@ -194,7 +195,8 @@ impl Sink for RtmpSink {
                 }
             };
             let (reader, wait) = (FlvReader::new(), !self.live);
-            let intake = Intake { has_tags: false, meter, cx, feed, reader, wait, heard, is_connected: false };
+            let intake =
+                Intake { has_tags: false, meter, cx, feed, reader, wait, heard, is_connected: false, was_lost: false };
             // Delivery ends behind the end of the feed, which the intake brings.
             match tokio::try_join!(intake.run(), both) {
                 Ok(_) | Err(Ended::Stopped) => Ok(()),
@@ -229,6 +231,8 @@ struct Intake {
     wait: bool,
     heard: mpsc::UnboundedReceiver<Notice>,
     is_connected: bool,
+    /// A connection was lost since the last that was made.
+    was_lost: bool,
 }
 
 impl Intake {
@@ -282,8 +286,12 @@ impl Intake {
             Notice::Connected => {
                 self.is_connected = true;
                 self.meter.connected();
+                // A live stream goes on with the next key frame: an encoder upstream makes it now.
+                if std::mem::take(&mut self.was_lost) && !self.wait {
+                    self.cx.tell(|out| out.request(PadId::FIRST, Request::KeyFrame));
+                }
             }
-            Notice::Lost(_) | Notice::Failed(_) => self.is_connected = false,
+            Notice::Lost(_) | Notice::Failed(_) => (self.is_connected, self.was_lost) = (false, true),
             Notice::Moved | Notice::Warning(_) | Notice::State(_) => {}
         }
         match notice {
