@@ -2,12 +2,14 @@
 
 use std::net::TcpListener;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use millstream_core::Registry;
+use millstream_core::{Item, Registry};
+use millstream_generic::AppSinkHandle;
 use millstream_graph::load_launch;
-use millstream_runtime::Runtime;
+use millstream_runtime::{Pipeline, Runtime};
 
 /// Cycles ahead of the count: threads that are started once, such as those of the runtime and GStreamer's pools, are there then.
 const WARM_UP: usize = 5;
@@ -61,27 +63,87 @@ fn a_muxer_that_is_stopped_and_started_again_leaves_nothing() {
     cycle(&format!("{source} mstsmux ! fakesink"), gst::MessageType::Eos);
 }
 
-/// A server of ours that takes any stream and throws it away.
-fn server() -> (Runtime, u16) {
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a port").port();
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
+/// A server of ours for one stream after the other, which goes to `sink`.
+fn server(runtime: &Runtime, port: u16, sink: &str) -> Pipeline {
     let mut registry = Registry::new();
     millstream_generic::register(&mut registry);
     millstream_rtmp::register(&mut registry);
-    let line = format!("rtmpserversrc listen=127.0.0.1:{port} stream=cam ! fakesink");
-    let runtime = Runtime::new().expect("threads");
+    let line = format!("rtmpserversrc listen=127.0.0.1:{port} stream=cam ! {sink}");
     let graph = load_launch(&line, &registry).expect("it is right").graph;
-    let mut pipeline = runtime.start(&graph).expect("it listens");
-    std::thread::spawn(move || {
-        // Until the end of the test.
-        let runtime = Runtime::new().expect("threads");
-        let _ = runtime.block_on(pipeline.wait());
-    });
-    (runtime, port)
+    runtime.start(&graph).expect("it listens")
+}
+
+/// Waits until a server has been given this many pictures, of which decoding can start at the first.
+fn wait_for_pictures(server: &mut Pipeline, wanted: usize) {
+    let taken: AppSinkHandle = server.handle("out").expect("an appsink");
+    let (mut pictures, begun) = (0, Instant::now());
+    while pictures < wanted {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{pictures} pictures came");
+        match taken.try_next() {
+            Some(Item::Buffer(buffer)) => pictures += usize::from(pictures > 0 || buffer.is_keyframe()),
+            Some(_) => {}
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+#[test]
+fn a_server_that_comes_back_is_sent_a_key_frame_at_once() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    init();
+    let (runtime, port) = (Runtime::new().expect("threads"), free_port());
+    let mut first = server(&runtime, port, "appsink name=out");
+    // The encoder makes no key frame but the first, unless it is asked for one.
+    let line = "videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! x264enc tune=zerolatency key-int-max=100000 ! \
+                msflvmux ! msrtmpsink";
+    let pipeline =
+        gst::parse::launch(&format!("{line} location=rtmp://127.0.0.1:{port}/live/cam")).expect("it is right");
+    pipeline.set_state(gst::State::Playing).expect("it starts");
+    wait_for_pictures(&mut first, 10);
+    first.stopper().cancel();
+    let _ = runtime.block_on(first.wait());
+    drop(first);
+    let mut second = server(&runtime, port, "appsink name=out");
+    wait_for_pictures(&mut second, 10);
+    pipeline.set_state(gst::State::Null).expect("it stops");
+}
+
+#[test]
+fn the_caps_repeat_what_a_player_needs_first() {
+    init();
+    let line = "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=64 ! x264enc ! msflvmux ! fakesink name=out";
+    let pipeline = gst::parse::launch(line).expect("it is right").downcast::<gst::Pipeline>().expect("a pipeline");
+    pipeline.set_state(gst::State::Playing).expect("it starts");
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = pipeline.bus().expect("it has one").timed_pop_filtered(PATIENCE, &ends).expect("it ends");
+    assert_eq!(end.type_(), gst::MessageType::Eos);
+    let pad = pipeline.by_name("out").and_then(|sink| sink.static_pad("sink")).expect("a sink");
+    let caps = pad.current_caps().expect("caps came");
+    let headers = caps.structure(0).and_then(|structure| structure.get::<gst::Array>("streamheader").ok());
+    let headers: Vec<Vec<u8>> = headers.expect("there are headers").as_slice().iter().map(bytes).collect();
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    // FLV 10.1, E.2: the signature; E.4.1: 18 is script data, 9 video; E.4.3.1: a key frame of AVC, whose packet 0 is the sequence header.
+    assert!(headers.iter().flatten().copied().collect::<Vec<_>>().starts_with(b"FLV\x01"));
+    let has = |tag: u8, body: &[u8]| {
+        headers
+            .iter()
+            .any(|header| header.first() == Some(&tag) && header.get(11..).is_some_and(|b| b.starts_with(body)))
+    };
+    assert!(has(9, &[0x17, 0]), "{headers:02x?}");
+}
+
+fn bytes(value: &gst::glib::SendValue) -> Vec<u8> {
+    value.get::<gst::Buffer>().expect("a buffer").map_readable().expect("mapped").to_vec()
 }
 
 #[test]
 fn a_sink_that_is_stopped_and_started_again_leaves_nothing() {
-    let (_runtime, port) = server();
+    let (runtime, port) = (Runtime::new().expect("threads"), free_port());
+    let _server = server(&runtime, port, "fakesink");
     let live = "videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! x264enc tune=zerolatency ! msflvmux ! ";
     cycle(&format!("{live} msrtmpsink location=rtmp://127.0.0.1:{port}/live/cam"), gst::MessageType::Element);
 }
