@@ -191,7 +191,8 @@ enum Served {
 
 impl Aggregate for GstElement {
     fn start(&mut self, _: &mut Output) -> Result<()> {
-        self.pipe.start(&self.signal)
+        self.pipe.start(&self.signal);
+        Ok(())
     }
 
     fn step(&mut self, inbox: &mut Inbox, _: Time, out: &mut Output) -> Result<Need> {
@@ -225,7 +226,8 @@ impl Aggregate for GstElement {
 
 impl BlockingSource for GstElement {
     fn start(&mut self, _: &mut Output) -> Result<()> {
-        self.pipe.start(&self.signal)
+        self.pipe.start(&self.signal);
+        Ok(())
     }
 
     fn produce(&mut self, out: &mut Output) -> Result<Produce> {

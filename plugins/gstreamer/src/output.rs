@@ -1,6 +1,7 @@
 //! A source pad: what comes out of an `appsink` goes out on it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -23,6 +24,8 @@ pub(crate) struct OutputPad {
     pub(crate) sink: AppSink,
     started: bool,
     pub(crate) ended: bool,
+    /// Nothing more comes into the `appsink`, which itself says so also before it runs.
+    all_in: Arc<AtomicBool>,
     /// The host says the end itself, as it does for sources.
     silent: bool,
     caps: Option<gst::Caps>,
@@ -35,6 +38,8 @@ impl OutputPad {
     /// For a source pad of an element.
     pub(crate) fn new(linked: &LinkedPad, silent: bool, signal: &Arc<Signal>) -> Self {
         let [sample, event, eos] = std::array::from_fn(|_| signal.clone());
+        let all_in = Arc::<AtomicBool>::default();
+        let over = all_in.clone();
         let callbacks = AppSinkCallbacks::builder()
             .new_sample(move |_| {
                 sample.ring();
@@ -44,7 +49,10 @@ impl OutputPad {
                 event.ring();
                 false
             })
-            .eos(move |_| eos.ring())
+            .eos(move |_| {
+                over.store(true, Ordering::Release);
+                eos.ring();
+            })
             .build();
         let sink = AppSink::builder()
             .name(format!("millstream-src-{}", linked.id.0))
@@ -63,6 +71,7 @@ impl OutputPad {
             sink,
             started: false,
             ended: false,
+            all_in,
             silent,
             caps: None,
             segment: None,
@@ -76,8 +85,9 @@ impl OutputPad {
         if self.ended {
             return Ok(false);
         }
+        let all_in = self.all_in.load(Ordering::Acquire);
         let Some(object) = self.sink.try_pull_object(gst::ClockTime::ZERO) else {
-            self.ended = self.sink.is_eos() && !signal.has_failed();
+            self.ended = all_in && !signal.has_failed();
             if self.ended && !self.silent {
                 out.push(self.pad, if self.started { Item::Eos } else { Item::Absent });
             }
@@ -160,6 +170,7 @@ impl OutputPad {
     /// What was under way is void.
     pub(crate) fn flush(&mut self) {
         while self.sink.try_pull_object(gst::ClockTime::ZERO).is_some() {}
+        self.all_in.store(false, Ordering::Release);
         (self.ended, self.discont, self.segment) = (false, true, None);
     }
 

@@ -59,17 +59,15 @@ impl Pipe {
         Ok(Self { pipeline, inputs, outputs, later, _log })
     }
 
-    /// Lets it run. It may wait: for a device, or a server.
-    pub(crate) fn start(&self, signal: &Signal) -> Result<()> {
-        match self.pipeline.set_state(gst::State::Playing) {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                let told = signal.look().error;
-                Err(told.unwrap_or_else(|| {
-                    Error::unsupported("the pipeline of GStreamer does not start, and does not say why")
-                }))
+    /// Lets it run, on a thread of GStreamer's: on the way it may wait for a device or a server, or for room in an `appsink`.
+    pub(crate) fn start(&self, signal: &Arc<Signal>) {
+        let signal = signal.clone();
+        self.pipeline.call_async(move |pipeline| {
+            if pipeline.set_state(gst::State::Playing).is_err() {
+                // What an element has said before counts.
+                signal.fail(Error::unsupported("the pipeline of GStreamer does not start, and does not say why"));
             }
-        }
+        });
     }
 
     /// No stream will appear any more: the outputs that still wait have none.
@@ -82,6 +80,8 @@ impl Pipe {
 
     /// Ends it, whatever its threads are doing.
     pub(crate) fn stop(&self) {
+        // No thread waits in an `appsink` any more; a change of state may wait for such a thread.
+        self.outputs.iter().for_each(|output| output.sink.set_property("drop", true));
         let _ = self.pipeline.set_state(gst::State::Null);
     }
 }

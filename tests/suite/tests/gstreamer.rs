@@ -265,7 +265,8 @@ fn soak_starting_and_stopping_leaks_no_memory_and_no_thread() {
     let before = size();
     (0..cycles).for_each(|_| cycle());
     let after = size();
-    assert!(after.0 <= before.0 + 2, "threads: {} before, {} after {cycles}", before.0, after.0);
+    // GLib keeps a few threads for what is asked of it next, however many cycles there are.
+    assert!(after.0 <= before.0 + 8, "threads: {} before, {} after {cycles}", before.0, after.0);
     assert!(after.1 <= before.1 + 8 * 1024, "KiB: {} before, {} after {cycles}", before.1, after.1);
 }
 
@@ -281,4 +282,25 @@ fn a_pipeline_that_never_ends_is_stopped_in_time() {
     let line = "gst pipeline=\"videotestsrc\" ! appsink name=out";
     let pipeline = start(&registry, &runtime, line);
     drop(pipeline);
+}
+
+/// `docs/guide/gstreamer.md`: what it says to type is typed, one after the other.
+#[test]
+fn the_guide_does_what_it_says() {
+    let (dir, _) = plugin();
+    let guide = std::fs::read_to_string(root().join("docs/guide/gstreamer.md")).expect("the page is there");
+    let lines: Vec<&str> =
+        guide.split("\n```sh run\n").skip(1).filter_map(|block| block.split("\n```").next()).collect();
+    assert!(lines.len() >= 4, "{lines:?}");
+    let program = plugins::command(dir.path()).get_program().to_owned();
+    let program = std::path::Path::new(&program).parent().expect("in a folder").display().to_string();
+    for line in lines {
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["-ec", &format!("PATH={program}:$PATH\n{line}")]).current_dir(dir.path());
+        bash.env("MILLSTREAM_PLUGIN_PATH", dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        let said = bash.output().expect("bash is there");
+        assert!(said.status.success(), "{line}\n{}", String::from_utf8_lossy(&said.stderr));
+    }
+    let (streams, _) = peers::ffprobe(&dir.path().join("small.flv"));
+    assert_eq!(streams, [("video".to_owned(), "h264".to_owned(), 50)]);
 }
