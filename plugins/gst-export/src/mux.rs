@@ -112,7 +112,7 @@ impl Mux {
         let need = self.element.step(&mut self.inbox, self.env.clock.now(), &mut self.out);
         self.collect();
         let wants = match need? {
-            Need::Pads(pads) | Need::PadsUntil(pads, _) => Wants::Pads(pads),
+            Need::Pads(pads) | Need::PadsUntil(pads, _) | Need::Wake(pads) => Wants::Pads(pads),
             Need::Again => Wants::Turn,
             Need::Done => Wants::Nothing,
         };
