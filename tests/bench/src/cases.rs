@@ -7,6 +7,7 @@ mod plugins;
 mod remux;
 mod rtmp;
 mod start;
+mod transcode;
 
 use crate::bench::Settings;
 use crate::machine::Machine;
@@ -14,13 +15,14 @@ use crate::report::Results;
 use anyhow::{Result, bail};
 
 /// The benches of files, in the order in which they run; those of servers follow.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "identity",
     "queue",
     "queues",
     "plugin-abi",
     "start",
     "plugin-start",
+    "transcode",
     "flv-ts",
     "flv-hls",
     "flv-flv",
@@ -47,6 +49,7 @@ pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
             "start" => results.rows.push(start::run(settings)?),
             "instructions" => results.instructions = instructions::run(settings)?,
             "plugin-abi" => results.figures.extend(plugins::crossing(settings)?),
+            "transcode" => results.figures.extend(transcode::run(settings)?),
             "plugin-start" => results.figures.push(plugins::start(settings)?),
             served if rtmp::NAMES.contains(&served) => results.figures.extend(rtmp::run(settings, served)?),
             conversion => {

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "template-rust",
         "--bins",
     ]))?;
+    sh::run(sh::cargo_of("plugins/gstreamer", "build").arg("--release"))?;
     let release = sh::target_dir().join("release");
     let mut bench = std::process::Command::new(release.join("millstream-bench"));
     bench.arg("--ours").arg(release.join("millstream")).arg("--work").arg(sh::target_dir().join("bench"));

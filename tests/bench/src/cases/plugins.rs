@@ -93,7 +93,7 @@ pub(crate) fn start(settings: &Settings) -> Result<Figure> {
 }
 
 /// A command with plugins of a folder only.
-fn with_plugins(folder: &Path, template: &str, settings: &Settings) -> Vec<String> {
+pub(super) fn with_plugins(folder: &Path, template: &str, settings: &Settings) -> Vec<String> {
     let template = format!("env MILLSTREAM_PLUGIN_PATH={{}} {template}");
     command(&template, &[&folder.to_string_lossy(), &settings.ours])
 }
@@ -118,7 +118,8 @@ fn c_template(settings: &Settings, folder: &Path) -> Result<()> {
     manifest(settings, &library)
 }
 
-fn manifest(settings: &Settings, library: &PathBuf) -> Result<()> {
+/// Writes the manifest of a library beside it.
+pub(super) fn manifest(settings: &Settings, library: &PathBuf) -> Result<()> {
     succeed(Command::new(&settings.ours).args(["plugins", "manifest"]).arg(library).stdout(std::process::Stdio::null()))
 }
 
