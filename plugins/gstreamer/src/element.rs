@@ -11,7 +11,8 @@ use millstream_plugin_sdk::prelude::*;
 use crate::encoder;
 use crate::pipe::{Pipe, Waiting};
 use crate::signal::{News, Signal};
-use crate::timeline::Timeline;
+use crate::timeline::{self, Timeline};
+use crate::transit::Transit;
 
 /// What one call sends at most.
 const BATCH: usize = 32;
@@ -26,6 +27,8 @@ pub(crate) struct GstElement {
     /// What GStreamer has no use for, until the outputs have started.
     passing: Vec<Item>,
     latency: Option<gst::ClockTime>,
+    /// Only where the input cannot be held back.
+    transit: Option<Transit>,
     eos: bool,
     failed: Option<Error>,
 }
@@ -41,6 +44,7 @@ pub(crate) fn element(bin: &gst::Bin, inside: Vec<Waiting>, cx: &BuildCx) -> Res
         timeline: Timeline::default(),
         passing: Vec::new(),
         latency: None,
+        transit: (cx.live && !source).then(Transit::default),
         eos: false,
         failed: None,
     };
@@ -83,6 +87,13 @@ impl GstElement {
             let before = sent;
             for output in &mut self.pipe.outputs {
                 sent += usize::from(output.send_next(&self.timeline, &self.signal, out)?);
+                if let Some((transit, running)) = self.transit.as_mut().zip(output.sent.take()) {
+                    let declared = self.latency.unwrap_or_default().nseconds();
+                    let declared = TimeDelta::from_nanos(i64::try_from(declared).unwrap_or(i64::MAX));
+                    if let Some(late) = transit.ends(running, self.signal.host.now(), declared) {
+                        out.post(&Message::Late(late));
+                    }
+                }
             }
             if sent > 0 && !self.passing.is_empty() {
                 self.passing.drain(..).for_each(|item| out.forward(item));
@@ -122,6 +133,12 @@ impl GstElement {
                 let Some(item) = inbox.pop(input.pad) else { break };
                 if let Item::Segment(segment) = &item {
                     self.timeline.follow(segment);
+                }
+                if let (Some(transit), Item::Buffer(buffer), Some(segment)) = (&mut self.transit, &item, &input.segment)
+                    && input.pad == PadId::FIRST
+                    && let Some(running) = buffer.pts().and_then(|pts| timeline::running(segment, pts))
+                {
+                    transit.begins(running, self.signal.host.now());
                 }
                 self.passing.extend(input.item(item)?);
             }
@@ -208,6 +225,7 @@ impl Aggregate for GstElement {
         self.pipe.inputs.iter_mut().for_each(|input| input.flush());
         self.pipe.outputs.iter_mut().for_each(|output| output.flush());
         self.passing.clear();
+        self.transit.iter_mut().for_each(Transit::flush);
         self.eos = false;
         Ok(())
     }

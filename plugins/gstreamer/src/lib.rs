@@ -8,6 +8,7 @@
 //! | `pipe`, `endpoints` | the pipeline, and which of its pads our linked pads are |
 //! | `input`, `output` | `appsrc` and `appsink` |
 //! | `buffer`, `caps`, `timeline` | media, caps and times across the border |
+//! | `transit` | how late a slow encoder is |
 //! | `bus`, `errors`, `debian`, `log` | what GStreamer says |
 //! | `clock`, `encoder`, `signal` | our clock in GStreamer, requests to encoders, threads of GStreamer that wake the element |
 //!
@@ -33,6 +34,7 @@ mod pipe;
 mod properties;
 mod signal;
 mod timeline;
+mod transit;
 
 pub use launch::GstSettings;
 

@@ -30,6 +30,8 @@ pub(crate) struct OutputPad {
     silent: bool,
     caps: Option<gst::Caps>,
     segment: Option<Segment>,
+    /// Running time of what was sent last, until somebody looks.
+    pub(crate) sent: Option<gst::ClockTime>,
     discont: bool,
     pictures: bool,
 }
@@ -75,6 +77,7 @@ impl OutputPad {
             silent,
             caps: None,
             segment: None,
+            sent: None,
             discont: false,
             pictures: false,
         }
@@ -105,6 +108,8 @@ impl OutputPad {
         self.announce(sample, timeline, out)?;
         let segment = sample.segment();
         let time = |at| segment.and_then(|segment| timeline.time(segment, at));
+        let time_segment = segment.and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
+        self.sent = time_segment.and_then(|segment| segment.to_running_time(media.pts()));
         let (pts, dts, duration) = (time(media.pts()), time(media.dts()), media.duration());
         let Some(made) = buffer::from_gst(media, self.pictures) else {
             return Err(Error::unsupported("the pipeline gives memory that cannot be read")

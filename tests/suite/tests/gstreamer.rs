@@ -1,7 +1,9 @@
 //! Elements of GStreamer in our pipelines: media both ways, times, errors, requests, the end.
 
 use bytes::Bytes;
-use millstream_core::{Buffer, BufferFlags, Caps, Error, Item, Registry, Request, Segment, Time, TimeDelta};
+use millstream_core::{
+    Buffer, BufferFlags, Caps, Error, Item, MessageKind, Registry, Request, Segment, Time, TimeDelta,
+};
 use millstream_generic::{AppSinkHandle, AppSrcHandle};
 use millstream_graph::load_launch;
 use millstream_runtime::{Pipeline, Runtime};
@@ -234,6 +236,20 @@ fn installed_elements_have_their_properties_in_inspect_check_and_schema() {
     assert!(said.contains("veryfast"), "{said}");
     let said = fails("videotestsrc ! avenc_aac ! fakesink");
     assert!(said.contains("video/x-raw") && said.contains("audio/x-raw"), "found before anything runs: {said}");
+}
+
+#[test]
+fn an_element_that_is_too_slow_for_a_live_source_is_told_of() {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let line = "gst live=true pipeline=\"videotestsrc is-live=true num-buffers=20\" ! gst name=slow pipeline=\"identity sleep-time=100000\" ! fakesink";
+    let mut pipeline = start(&registry, &runtime, line);
+    let mut bus = pipeline.bus().expect("the first to ask");
+    runtime.block_on(pipeline.wait()).expect("it ends well");
+    let late = std::iter::from_fn(|| bus.try_next()).find(|message| {
+        &*message.element == "slow" && matches!(message.kind, MessageKind::Element { name: "late", .. })
+    });
+    assert!(late.is_some());
 }
 
 /// Threads and resident memory in KiB of this process.
