@@ -305,8 +305,8 @@ fn peak() -> i64 {
     getrusage(UsageWho::RUSAGE_CHILDREN).expect("it is counted").max_rss() * 1024
 }
 
-/// What a job may need however long it is; without optimisation the program itself is larger.
-const MEMORY: i64 = if cfg!(debug_assertions) { 20 << 20 } else { 16 << 20 };
+/// What a job may need however long it is; without optimisation the program itself has some 19 MiB in memory before it does anything.
+const MEMORY: i64 = if cfg!(debug_assertions) { 24 << 20 } else { 16 << 20 };
 
 #[test]
 fn memory_is_small_and_does_not_grow_with_the_length() {
