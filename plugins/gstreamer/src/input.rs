@@ -1,6 +1,6 @@
 //! A sink pad: what comes on it goes into an `appsrc`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -25,14 +25,59 @@ pub(crate) struct Input {
     room: u64,
     /// Buffers that are no key frames depend on others.
     deltas: bool,
-    /// It knows whether times or bytes will come, and runs.
+    /// It knows whether times or bytes will come, and runs as soon as the gate is open.
     running: bool,
+    gate: Arc<Gate>,
     pub(crate) ended: bool,
+}
+
+/// Holds inputs back until all behind them has been started.
+///
+/// The pipeline starts on a thread of its own, from its sinks on. An input that ran in the middle of that would push into an element whose pads
+/// are not active yet, be told that it is flushed, and stand still for ever.
+#[derive(Default)]
+pub(crate) struct Gate(Mutex<Entrance>);
+
+#[derive(Default)]
+struct Entrance {
+    is_open: bool,
+    waiting: Vec<AppSrc>,
+}
+
+impl Gate {
+    /// Lets an input run, now or when the gate opens.
+    fn pass(&self, src: &AppSrc) -> Result<()> {
+        let mut entrance = self.lock();
+        if !entrance.is_open {
+            entrance.waiting.push(src.clone());
+            return Ok(());
+        }
+        drop(entrance);
+        let_run(src)
+    }
+
+    /// Everything behind the inputs has been started.
+    pub(crate) fn open(&self) -> Result<()> {
+        let mut entrance = self.lock();
+        entrance.is_open = true;
+        let waiting = std::mem::take(&mut entrance.waiting);
+        drop(entrance);
+        waiting.iter().try_for_each(let_run)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entrance> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn let_run(src: &AppSrc) -> Result<()> {
+    src.set_locked_state(false);
+    src.sync_state_with_parent().map_err(|_| Error::bug("an input of the pipeline does not start"))
 }
 
 impl Input {
     /// For a sink pad of an element. It does not run before it is known what comes.
-    pub(crate) fn new(pad: PadId, live: bool, signal: &Arc<Signal>) -> Self {
+    pub(crate) fn new(pad: PadId, live: bool, gate: &Arc<Gate>, signal: &Arc<Signal>) -> Self {
         let bell = signal.clone();
         let callbacks = AppSrcCallbacks::builder().need_data(move |_, _| bell.ring()).build();
         let src = AppSrc::builder()
@@ -45,7 +90,8 @@ impl Input {
             .callbacks(callbacks)
             .build();
         src.set_locked_state(true);
-        Self { pad, src, segment: None, room: MAX_SMALL, deltas: true, running: false, ended: false }
+        let gate = gate.clone();
+        Self { pad, src, segment: None, room: MAX_SMALL, deltas: true, running: false, gate, ended: false }
     }
 
     /// Has requests of what comes behind told to the element: its upstream events end here.
@@ -99,8 +145,7 @@ impl Input {
         self.running = true;
         let bytes = self.segment.as_ref().is_some_and(|segment| segment.format == SegmentFormat::Bytes);
         self.src.set_format(if bytes { gst::Format::Bytes } else { gst::Format::Time });
-        self.src.set_locked_state(false);
-        self.src.sync_state_with_parent().map_err(|_| Error::bug("an input of the pipeline does not start"))
+        self.gate.pass(&self.src)
     }
 
     fn buffer(&mut self, buffer: &Buffer) -> Result<()> {

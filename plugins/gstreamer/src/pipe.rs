@@ -1,5 +1,6 @@
 //! A pipeline of GStreamer's with an `appsrc` for each of our sink pads and an `appsink` for each source pad.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
@@ -8,7 +9,7 @@ use millstream_plugin_sdk::LinkedPad;
 use millstream_plugin_sdk::prelude::*;
 
 use crate::endpoints::{Endpoints, Origin, suits};
-use crate::input::Input;
+use crate::input::{Gate, Input};
 use crate::output::OutputPad;
 use crate::signal::Signal;
 use crate::{bus, clock, log};
@@ -19,6 +20,8 @@ pub(crate) struct Pipe {
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<OutputPad>,
     later: Later,
+    gate: Arc<Gate>,
+    stopped: Arc<AtomicBool>,
     _log: log::Registration,
 }
 
@@ -41,7 +44,10 @@ impl Pipe {
         let pipeline = gst::Pipeline::with_name(&log::unique(&cx.name));
         add(&pipeline, bin)?;
         let ends = Endpoints::of(bin);
-        let inputs = cx.sinks.iter().map(|pad| input(bin, &ends, pad, cx.live, signal)).collect::<Result<_>>()?;
+        let gate = Arc::<Gate>::default();
+        let input = |pad| input(bin, &ends, pad, || Input::new(pad.id, cx.live, &gate, signal));
+        let inputs = cx.sinks.iter().map(input).collect::<Result<Vec<_>>>()?;
+        inputs.iter().for_each(|input| input.listen(signal));
         let later = Later::new(Mutex::new(inside));
         let mut outputs = Vec::new();
         for pad in &cx.srcs {
@@ -56,16 +62,25 @@ impl Pipe {
         pipeline.set_base_time(gst::ClockTime::from_nseconds(base));
         bus::listen(&pipeline, signal);
         let _log = log::Registration::new(&pipeline, &cx.host);
-        Ok(Self { pipeline, inputs, outputs, later, _log })
+        Ok(Self { pipeline, inputs, outputs, later, gate, stopped: Arc::default(), _log })
     }
 
     /// Lets it run, on a thread of GStreamer's: on the way it may wait for a device or a server, or for room in an `appsink`.
     pub(crate) fn start(&self, signal: &Arc<Signal>) {
-        let signal = signal.clone();
+        let (signal, gate, stopped) = (signal.clone(), self.gate.clone(), self.stopped.clone());
         self.pipeline.call_async(move |pipeline| {
-            if pipeline.set_state(gst::State::Playing).is_err() {
+            if stopped.load(Ordering::Acquire) {
+                return;
+            }
+            let started = pipeline.set_state(gst::State::Playing);
+            if stopped.load(Ordering::Acquire) {
+                // The end overtook the start.
+                let _ = pipeline.set_state(gst::State::Null);
+            } else if started.is_err() {
                 // What an element has said before counts.
                 signal.fail(Error::unsupported("the pipeline of GStreamer does not start, and does not say why"));
+            } else if let Err(error) = gate.open() {
+                signal.fail(error);
             }
         });
     }
@@ -80,6 +95,7 @@ impl Pipe {
 
     /// Ends it, whatever its threads are doing.
     pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
         // No thread waits in an `appsink` any more; a change of state may wait for such a thread.
         self.outputs.iter().for_each(|output| output.sink.set_property("drop", true));
         let _ = self.pipeline.set_state(gst::State::Null);
@@ -99,11 +115,10 @@ fn add(bin: &impl IsA<gst::Bin>, element: &impl IsA<gst::Element>) -> Result<()>
     bin.add(element).map_err(|_| Error::settings("two elements of the pipeline have one name").on_property("pipeline"))
 }
 
-fn input(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, live: bool, signal: &Arc<Signal>) -> Result<Input> {
+fn input(bin: &gst::Bin, ends: &Endpoints, pad: &LinkedPad, new: impl FnOnce() -> Input) -> Result<Input> {
     let to = ends.sink(&pad.name)?;
-    let input = Input::new(pad.id, live, signal);
+    let input = new();
     add(bin, &input.src)?;
-    input.listen(signal);
     let from = input.src.static_pad("src");
     let linked = from.is_some_and(|from| from.link(&to).is_ok());
     if linked { Ok(input) } else { Err(unlinkable(&pad.name, &to)) }
