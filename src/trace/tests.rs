@@ -10,7 +10,7 @@ struct Paper(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().expect("no other test holds it").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -21,7 +21,7 @@ impl Write for Paper {
 
 impl Paper {
     fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.0.lock().expect("no other test holds it").clone()).expect("text")
     }
 }
 
@@ -54,7 +54,7 @@ fn media(ms: i64, key: u32) -> TraceEvent {
 
 #[test]
 fn the_extension_says_the_format() {
-    assert_eq!(TraceFormat::of(Path::new("a.SVG")).unwrap(), TraceFormat::Svg);
+    assert_eq!(TraceFormat::of(Path::new("a.SVG")).expect("a format"), TraceFormat::Svg);
     for path in ["a.pcap", "a", "txt", ".txt"] {
         let error = TraceFormat::of(Path::new(path)).unwrap_err().to_string();
         assert!(error.contains(".txt, .svg or .jsonl"), "{error}");
@@ -113,10 +113,10 @@ fn what_is_beyond_the_limit_of_a_connection_is_counted_and_others_go_on() {
 
 #[test]
 fn a_drawing_is_whole_at_any_time_and_says_what_it_leaves_out() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("t.svg");
-    let trace = TraceFile::create(&path).unwrap();
-    let read = || std::fs::read_to_string(&path).unwrap();
+    let trace = TraceFile::create(&path).expect("a new file");
+    let read = || std::fs::read_to_string(&path).expect("text");
     assert!(read().ends_with("</svg>\n") && read().contains("Nobody"));
     let id = trace.begin(head());
     for n in 0..300 {
@@ -125,7 +125,7 @@ fn a_drawing_is_whole_at_any_time_and_says_what_it_leaves_out() {
     for _ in 0..MAX_LADDERS {
         trace.begin(head());
     }
-    trace.finish().unwrap();
+    trace.finish().expect("it is written");
     trace.event(id, said(0, Side::Client, Layer::Command, "after the end"));
     let svg = read();
     assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"));

@@ -41,7 +41,7 @@ fn a_full_pad_keeps_the_item_with_the_sender_but_takes_what_is_not_media() {
     let port = Port::new();
     let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
     assert!(sender.send(item(1, true)) && sender.send(item(2, false)));
-    assert!(sender.send(Item::Caps("a/b".parse().unwrap())));
+    assert!(sender.send(Item::Caps("a/b".parse().expect("caps"))));
     assert!(!sender.send(item(3, false)));
     assert_eq!(take(&port), [1, 2]);
     assert!(sender.flush());
@@ -99,7 +99,7 @@ fn a_producer_is_not_held_back_while_a_needed_pad_is_empty() {
 fn a_flush_overtakes_data_and_keeps_caps() {
     let port = Port::new();
     let mut sender = port.add_pad(limits(2, Leaky::No), Arc::default());
-    for item in [Item::Caps("a/b".parse().unwrap()), item(1, true), item(2, true), Item::Flush(7)] {
+    for item in [Item::Caps("a/b".parse().expect("caps")), item(1, true), item(2, true), Item::Flush(7)] {
         assert!(sender.send(item));
     }
     let (mut batch, waker) = (VecDeque::new(), noop_waker());
