@@ -106,19 +106,25 @@ impl SrcLink {
     /// True when buffers need more than to be passed on.
     #[inline]
     pub(crate) fn is_special(&self) -> bool {
-        self.until_keyframe || self.joint.is_some() || self.memory.headers.is_some()
+        self.until_keyframe || self.joint.is_some() || self.memory.headers.is_some() || self.memory.ended
     }
 
-    /// An item of a special link; nothing for a buffer that has to be left out.
+    /// An item of a special link, or why it is left out; an end that has been said already needs no reason.
     #[cold]
-    pub(crate) fn admit(&mut self, mut item: Item, now: Time) -> Option<Item> {
+    pub(crate) fn admit(&mut self, mut item: Item, now: Time) -> std::result::Result<Item, Option<&'static str>> {
+        match item {
+            Item::Buffer(_) if self.memory.ended => return Err(Some("after the end of the stream")),
+            // The runtime says the end of a source that has said it itself, too.
+            Item::Eos if self.memory.ended => return Err(None),
+            _ => {}
+        }
         if let Item::Buffer(buffer) = &mut item {
             let header = buffer.flags.contains(BufferFlags::HEADER);
             if header {
                 self.memory.remember_header(buffer);
             } else if self.until_keyframe {
                 if !buffer.is_keyframe() && !self.is_audio() {
-                    return None;
+                    return Err(Some("late branch before its first key frame"));
                 }
                 self.until_keyframe = false;
                 if std::mem::take(&mut self.resumes) {
@@ -126,7 +132,7 @@ impl SrcLink {
                 }
             }
         }
-        Some(match &self.joint {
+        Ok(match &self.joint {
             Some(joint) => joint.pass(&self.to, item, now),
             None => item,
         })

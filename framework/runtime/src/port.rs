@@ -343,6 +343,8 @@ impl State {
             }
             Item::Buffer(_) if full && matches!(pad.limits.leaky, Leaky::No | Leaky::Lossless) => return Err(item),
             Item::Buffer(_) if full => pad.leak(item),
+            // Who counts the ends of its pads counts each once.
+            Item::Eos if pad.ended => {}
             Item::Flush(_) => {
                 pad.ended = false;
                 pad.flush();

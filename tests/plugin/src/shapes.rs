@@ -221,6 +221,8 @@ pub(crate) struct SrcSettings {
     pub(crate) wait: u64,
     /// Never return when it waits, whoever interrupts.
     pub(crate) stubborn: bool,
+    /// Send the end itself before it, twice, and a buffer behind it: it must not.
+    pub(crate) says_end: bool,
     /// Say something from a thread of its own while it waits, then fail there.
     pub(crate) fails_elsewhere: bool,
 }
@@ -250,6 +252,11 @@ impl BlockingSource for Src {
 
     fn produce(&mut self, out: &mut Output) -> Result<Produce> {
         if self.made == self.settings.num_buffers {
+            if self.settings.says_end {
+                out.push(PadId::FIRST, Item::Eos);
+                out.push(PadId::FIRST, Item::Eos);
+                out.buffer(PadId::FIRST, Buffer::new(&b"too late"[..]));
+            }
             if self.settings.ends {
                 return Ok(Produce::Eos);
             }

@@ -25,7 +25,7 @@ fn world() -> World {
 /// What became of a pipeline.
 struct Ran {
     result: Result<(), Error>,
-    /// Element messages as `element:name field=value`.
+    /// Element messages as `element:name field=value`, drops as `element:dropped reason`.
     said: Vec<String>,
 }
 
@@ -44,9 +44,13 @@ impl World {
         let result = self.runtime.block_on(pipeline.wait());
         let mut said = Vec::new();
         while let Some(message) = bus.try_next() {
-            if let MessageKind::Element { name, fields } = message.kind {
-                let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                said.push(format!("{}:{name} {}", message.element, fields.join(" ")));
+            match message.kind {
+                MessageKind::Element { name, fields } => {
+                    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    said.push(format!("{}:{name} {}", message.element, fields.join(" ")));
+                }
+                MessageKind::Dropped(dropped) => said.push(format!("{}:dropped {}", message.element, dropped.reason)),
+                _ => {}
             }
         }
         Ran { result, said }
@@ -117,6 +121,20 @@ fn a_panic_in_every_call_of_every_shape_becomes_the_error_of_the_element() {
     stopped.stopper().stop();
     let error = world.finish(stopped).result.expect_err("it is drained");
     assert_eq!(error.to_string(), "it: panicked: in drain, as it was told");
+}
+
+#[test]
+fn an_end_that_a_source_says_itself_counts_once_and_what_follows_is_left_out() {
+    let world = world();
+    let source = "testsrc name=it num-buffers=3 ends=true says-end=true";
+    for rest in ["testsink", "queue ! testsink", "testfault ! testsink", "testworker ! testsink"] {
+        let ran = world.run(&format!("{source} ! {rest}"));
+        assert!(ran.result.is_ok(), "{rest}: {:?}", ran.result);
+        let counted = |said: &&String| said.contains(":taken") || said.contains(":dropped");
+        let mut said: Vec<&String> = ran.said.iter().filter(counted).collect();
+        said.sort();
+        assert_eq!(said, ["it:dropped after the end of the stream", "testsink0:taken buffers=3"], "{rest}");
+    }
 }
 
 #[test]

@@ -17,10 +17,12 @@ impl Slot {
         }
     }
 
-    /// A branch that was attached while running begins at a key frame.
+    /// A link has left something out; without a reason it was nothing.
     #[cold]
-    pub(super) fn left_out_for_late_branch(&self, bytes: u64, bus: &BusSender) {
-        self.dropped(Dropped { reason: "late branch before its first key frame", bytes, offset: None }, bus);
+    pub(super) fn left_out(&self, reason: Option<&'static str>, bytes: u64, bus: &BusSender) {
+        if let Some(reason) = reason {
+            self.dropped(Dropped { reason, bytes, offset: None }, bus);
+        }
     }
 }
 

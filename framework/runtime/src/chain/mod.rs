@@ -324,7 +324,8 @@ impl Chain {
         let Some(pad) = slot.srcs.iter().position(|link| link.to == to) else { return };
         let link = &mut slot.srcs[pad];
         (link.dest, link.until_keyframe, link.resumes) = (Dest::Port(sender), true, true);
-        let eos = link.memory.ended.then_some(Item::Eos);
+        // It hears of the end again.
+        let eos = std::mem::take(&mut link.memory.ended).then_some(Item::Eos);
         let missed: Vec<Item> = link.memory.recall().chain(eos).collect();
         for item in missed.into_iter().rev() {
             self.stack.push(Work::Emit(node, PadId(pad as u16), item));
@@ -356,9 +357,9 @@ impl Chain {
             true => {
                 let bytes = item.bytes() as u64;
                 match link.admit(item, self.out.now()) {
-                    Some(item) => item,
-                    None => {
-                        slot.left_out_for_late_branch(bytes, &self.bus);
+                    Ok(item) => item,
+                    Err(reason) => {
+                        slot.left_out(reason, bytes, &self.bus);
                         return Ok(Hop::Next(None));
                     }
                 }

@@ -184,7 +184,7 @@ impl Task {
             }
             while let Some((pad, item)) = batch.pop_front() {
                 match item {
-                    Item::Eos => open -= 1,
+                    Item::Eos => open = open.saturating_sub(1),
                     Item::Flush(_) => open = self.reopened(open),
                     _ => {}
                 }

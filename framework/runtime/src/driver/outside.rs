@@ -241,9 +241,9 @@ pub(super) async fn run_sink(
     env: Env,
 ) -> Result<End> {
     let _closer = CloseOnDrop(port.clone());
-    let open = chain.nodes.first().map_or(0, |n| n.sinks.len());
+    let ended = vec![false; chain.nodes.first().map_or(0, |n| n.sinks.len())];
     let task = Beside::share(chain, &control, &env);
-    let inbox = PortInbox { task: task.clone(), port: port.clone(), batch: VecDeque::new(), open };
+    let inbox = PortInbox { task: task.clone(), port: port.clone(), batch: VecDeque::new(), ended };
     let mut future = sink.run(SinkCx::new(env, Box::new(inbox)));
     poll_fn(|cx| {
         match poll_guarded(&mut future, &task, cx) {
@@ -272,7 +272,8 @@ struct PortInbox {
     task: SharedChain,
     port: Arc<Port>,
     batch: VecDeque<(PadId, Item)>,
-    open: usize,
+    /// Pads that are over, until a flush revives them.
+    ended: Vec<bool>,
 }
 
 impl SinkPort for PortInbox {
@@ -280,10 +281,12 @@ impl SinkPort for PortInbox {
         Box::pin(async move {
             loop {
                 if let Some((pad, item)) = self.batch.pop_front() {
-                    self.open -= usize::from(matches!(item, Item::Eos));
+                    if let Some(ended) = self.ended.get_mut(pad.index()) {
+                        *ended = matches!(item, Item::Eos) || *ended && !matches!(item, Item::Flush(_));
+                    }
                     return Some((pad, item));
                 }
-                if self.open == 0 {
+                if self.ended.iter().all(|ended| *ended) {
                     return None;
                 }
                 self.port.take(&mut self.batch).await;
