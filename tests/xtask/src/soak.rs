@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: the tests whose names contain `soak`, with many more seeds than CI gives them.
 
-use crate::sh;
+use crate::{setup, sh, suite};
 use anyhow::Result;
 
 #[derive(clap::Args)]
@@ -13,6 +13,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // Pipelines with plugins are started and stopped, those of GStreamer too.
+    setup::ensure(false, true)?;
+    for package in suite::GSTREAMER {
+        sh::run(sh::cargo_of(package, "build").arg("--release"))?;
+    }
+    sh::run(sh::cargo().args(["build", "--release", "--workspace", "--bins"]))?;
     let mut tests = sh::cargo();
     tests.env("MILLSTREAM_SOAK_SEEDS", args.seeds.to_string());
     let name = args.name.as_deref().unwrap_or("soak");

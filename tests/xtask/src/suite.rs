@@ -84,7 +84,7 @@ fn steps(args: &Args) -> Result<Vec<(&'static str, Command)>> {
 }
 
 /// The plugins that need GStreamer are workspaces of their own: only here are its development files known to be there.
-const GSTREAMER: [&str; 2] = ["plugins/gstreamer", "plugins/gst-export"];
+pub(crate) const GSTREAMER: [&str; 2] = ["plugins/gstreamer", "plugins/gst-export"];
 
 fn gstreamer(left_out: bool) -> Vec<(&'static str, Command)> {
     if left_out {
