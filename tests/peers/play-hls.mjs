@@ -1,14 +1,16 @@
 // Plays HLS presentations to their ends in headless Chromium with hls.js, all in one page, and says what was seen.
 //
-//   node play-hls.mjs MODULES [--screenshot FILE] [--rate N] PLAYLIST.m3u8 ...
+//   node play-hls.mjs MODULES [--screenshot FILE] [--rate N] [--live SECONDS] PLAYLIST.m3u8 ...
 //
+// A playlist is a file or a URL. With --live it does not end: seconds of it are watched, the screenshot is made behind them and has the pictures
+// of the first playlist at their own size, nothing else.
 // MODULES is the folder whose node_modules hold hls.js and puppeteer-core (target/peers/node). CHROMIUM names another browser than
 // /usr/bin/chromium. Prints one JSON object a playlist, in their order:
 //
 //   { playlist, ended, currentTime, duration, frames, dropped, width, height, segments, errors }
 //
 // `frames` counts the decoded pictures, `dropped` those of them that came too late to be shown, `errors` what hls.js and the video element said
-// ({ what, fatal }). Exit code 0 when all ended without a fatal error, 1 otherwise, 2 when the command is wrong.
+// ({ what, fatal }). Exit code 0 when all ended (or were watched) without a fatal error, 1 otherwise, 2 when the command is wrong.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -73,8 +75,17 @@ function begin(urls, rate) {
 }
 
 /// Runs in the page: whether every player has come to an end, good or bad.
-function over() {
-  return window.players.every(({ video, fatal }) => video.ended || fatal);
+function over(live) {
+  const { video, fatal } = window.players[0];
+  const seconds = [...Array(video.played.length).keys()].reduce((sum, n) => sum + video.played.end(n) - video.played.start(n), 0);
+  return live ? fatal || seconds >= live : window.players.every(({ video, fatal }) => video.ended || fatal);
+}
+
+/// Runs in the page: only the pictures of the first player, as large as they are.
+function only() {
+  const { video } = window.players[0];
+  Object.assign(video.style, { width: `${video.videoWidth}px`, height: `${video.videoHeight}px` });
+  document.body.replaceChildren(video);
 }
 
 /// Runs in the page: what was seen.
@@ -89,27 +100,36 @@ function results() {
   });
 }
 
-async function play(browser, origin, playlists, { rate, screenshot }) {
+function isUrl(playlist) {
+  return /^https?:/.test(playlist);
+}
+
+async function play(browser, origin, playlists, { rate, screenshot, live }) {
   const page = await browser.newPage();
   await page.setViewport({ width: 1000, height: 640 });
   await page.goto(origin);
   const name = (file) => basename(dirname(resolve(file)));
-  const urls = playlists.map((file, number) => [name(file), `${origin}/${number}/${encodeURIComponent(basename(file))}`]);
-  await page.evaluate(begin, urls, rate);
-  const half = screenshot ? new Promise((done) => setTimeout(done, 2000)).then(() => page.screenshot({ path: screenshot })) : null;
+  const address = (file, number) => (isUrl(file) ? file : `${origin}/${number}/${encodeURIComponent(basename(file))}`);
+  await page.evaluate(begin, playlists.map((file, number) => [name(file), address(file, number)]), rate);
+  const half = screenshot && !live ? new Promise((done) => setTimeout(done, 2000)).then(() => page.screenshot({ path: screenshot })) : null;
   // What has not ended by then is told as it is.
-  await page.waitForFunction(over, { timeout: PATIENCE, polling: 100 }).catch(() => {});
+  await page.waitForFunction(over, { timeout: PATIENCE, polling: 100 }, live).catch(() => {});
   await half;
-  return page.evaluate(results);
+  const seen = await page.evaluate(results);
+  if (screenshot && live) {
+    await page.evaluate(only);
+    await page.locator("video").waitHandle().then((video) => video.screenshot({ path: screenshot }));
+  }
+  return seen;
 }
 
 async function main() {
-  const options = { screenshot: { type: "string" }, rate: { type: "string", default: "1" } };
+  const options = { screenshot: { type: "string" }, rate: { type: "string", default: "1" }, live: { type: "string", default: "0" } };
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const [modules, ...playlists] = positionals;
-  const rate = Number(values.rate);
-  if (playlists.length === 0 || !(rate > 0)) {
-    console.error("usage: node play-hls.mjs MODULES [--screenshot FILE] [--rate N] PLAYLIST.m3u8 ...");
+  const [rate, live] = [Number(values.rate), Number(values.live)];
+  if (playlists.length === 0 || !(rate > 0) || !(live >= 0)) {
+    console.error("usage: node play-hls.mjs MODULES [--screenshot FILE] [--rate N] [--live SECONDS] PLAYLIST.m3u8 ...");
     process.exit(2);
   }
   const require = createRequire(join(resolve(modules), "package.json"));
@@ -121,9 +141,9 @@ async function main() {
   const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile });
   try {
     const origin = `http://127.0.0.1:${server.address().port}`;
-    const seen = await play(browser, origin, playlists, { rate, screenshot: values.screenshot });
+    const seen = await play(browser, origin, playlists, { rate, screenshot: values.screenshot, live });
     seen.forEach((result, number) => console.log(JSON.stringify({ playlist: playlists[number], ...result })));
-    process.exitCode = seen.every(({ ended, errors }) => ended && !errors.some((error) => error.fatal)) ? 0 : 1;
+    process.exitCode = seen.every(({ ended, errors }) => (ended || live) && !errors.some((error) => error.fatal)) ? 0 : 1;
   } finally {
     await browser.close();
     server.closeAllConnections?.();

@@ -11,6 +11,7 @@
 //! | `guides` | the guides about plugins, followed to the letter |
 //! | `gst_export` | our elements in GStreamer's pipelines: files, publishing, properties, errors |
 //! | `gstreamer`, `transcode` | elements of GStreamer in our pipelines: media, times, errors, requests, and the pipelines that ship with them |
+//! | `viewer` | the whole chain: camera, caption, RTMP, nginx as the CDN, HLS in a browser that shows the caption |
 //! | `soak` | random graphs, limits and cancellations keep order and lose nothing uncounted |
 //! | `templates` | a pipeline for each published stream: isolation, limits, names that are tricks |
 //! | `interop` | foreign analysers and players are content with our output, and we with theirs |
@@ -34,6 +35,7 @@
 //! | [`world`] | pipelines against each other on a simulated network |
 //! | [`rtmp`] | RTMP clients by hand, and elements to meet them |
 //! | [`logs`] | what was logged, at every level |
+//! | [`servers`] | foreign RTMP servers, and what they wrote |
 //! | [`rtmp_server`] | an RTMP server that does what a test tells it |
 //! | [`random`] | small seeded random numbers |
 
@@ -47,6 +49,7 @@ pub mod program;
 pub mod random;
 pub mod rtmp;
 pub mod rtmp_server;
+pub mod servers;
 pub mod sim;
 pub mod world;
 

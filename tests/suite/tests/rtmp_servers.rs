@@ -5,92 +5,20 @@
 //! | nginx with its RTMP module | Debian | no | on request |
 //! | node-media-server | npm | yes | no |
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
 use millstream_generic::AppSinkHandle;
 use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
-use millstream_testkit::media::workspace;
 use millstream_tests::conversation::{Kept, PUBLISH, assert_said};
-use millstream_tests::live::{self, Background};
-use millstream_tests::peers;
+use millstream_tests::servers::Server;
+use millstream_tests::{live, peers};
 
 const CLIP: &str = "h264b_aac48s_10s.flv";
 const CODECS: [&str; 2] = ["h264", "aac"];
 /// Messages of its pictures and its sound, as libavformat counts them.
 const FRAMES: usize = 300 + 470;
-
-/// A server with a folder for what it writes.
-struct Server {
-    _program: Background,
-    port: u16,
-    dir: tempfile::TempDir,
-}
-
-impl Server {
-    /// `command` is given the folder and the port.
-    fn start(command: impl FnOnce(&Path, u16) -> Command) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let port = live::free_port();
-        let mut command = command(dir.path(), port);
-        // A program that is not root any more must be able to write there.
-        let program = Background::start(&mut command);
-        live::wait_for_port(port);
-        Self { _program: program, port, dir }
-    }
-
-    /// Records every publication; `more` goes into the application `live`.
-    fn nginx(more: &str) -> Self {
-        Self::start(|dir, port| {
-            let dir = dir.display();
-            let module = workspace().join("target/peers/deb/usr/lib/nginx/modules/ngx_rtmp_module.so");
-            assert!(module.is_file(), "nginx-rtmp is missing: `cargo xtask setup` brings it");
-            // The queue is as long as the clip, which comes faster than in real time.
-            let conf = format!(
-                "load_module {module}; user root; daemon off; master_process off; pid {dir}/pid; error_log stderr error;\n\
-                 events {{ worker_connections 64; }}\n\
-                 rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; out_queue 4096;\n\
-                 application live {{ live on; record all; record_path {dir}; {more} }}\n\
-                 application vod {{ play {dir}; }} }} }}\n",
-                module = module.display()
-            );
-            let file = format!("{dir}/nginx.conf");
-            std::fs::write(&file, conf).expect("a file");
-            let mut command = Command::new(workspace().join("target/peers/deb/usr/sbin/nginx"));
-            command.args(["-e", "stderr", "-c", &file, "-p"]).arg(dir.to_string());
-            command
-        })
-    }
-
-    fn node_media_server() -> Self {
-        Self::start(|dir, port| {
-            let app = workspace().join("target/peers/node/node_modules/node-media-server/bin/app.js");
-            assert!(app.is_file(), "node-media-server is missing: `cargo xtask setup` brings it");
-            let config = serde_json::json!({
-                "bind": "127.0.0.1", "rtmp": { "port": port }, "store": { "path": "data" }, "record": { "path": "record" },
-                "auth": { "play": false, "publish": false, "secret": "none" }, "webadmin": { "enable": false },
-            });
-            let file = dir.join("config.json");
-            std::fs::write(&file, config.to_string()).expect("a file");
-            let mut command = Command::new(peers::need("node"));
-            command.arg(app).arg("-c").arg(file);
-            command
-        })
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("rtmp://127.0.0.1:{}/{path}", self.port)
-    }
-
-    /// The one FLV file that the server wrote.
-    fn recorded(&self) -> PathBuf {
-        let entries = std::fs::read_dir(self.dir.path()).expect("the folder is there");
-        let mut files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        files.find(|file| file.extension().is_some_and(|e| e == "flv")).expect("a recording")
-    }
-}
 
 /// Whether a buffer of `video/x-flv` is a message with a picture or sound: no metadata, configuration or end of a sequence.
 fn is_frame(tag: &[u8]) -> bool {
@@ -146,7 +74,7 @@ fn same(clip: &Path, played: &Path, [video, audio]: [&str; 2]) {
 fn relays(server: &Server, clip: &Path, frames: usize, codecs: [&str; 2]) {
     let kept = Arc::new(Kept::default());
     let runtime = Runtime::new().expect("a runtime").with_trace(kept.clone());
-    let played = server.dir.path().join("played.bin");
+    let played = server.dir().join("played.bin");
     let url = server.url("live/cam?key=a=b");
     play(&runtime, &url, frames, &played, || publish(&runtime, clip, &url));
     same(clip, &played, codecs);
@@ -189,9 +117,9 @@ fn rtmp_m15_nginx_relays_between_our_publisher_and_our_player() {
 #[test]
 fn rtmp_m15_we_play_a_recording_from_nginx() {
     let (server, clip) = (Server::nginx("record off;"), fixture(CLIP));
-    std::fs::copy(&clip, server.dir.path().join("clip.flv")).expect("a copy");
+    std::fs::copy(&clip, server.dir().join("clip.flv")).expect("a copy");
     let runtime = Runtime::new().expect("a runtime");
-    let played = server.dir.path().join("played.bin");
+    let played = server.dir().join("played.bin");
     play(&runtime, &server.url("vod/clip.flv"), FRAMES, &played, || ());
     same(&clip, &played, CODECS);
 }
