@@ -83,6 +83,13 @@ impl Server {
         format!("http://127.0.0.1:{}/hls/{stream}.m3u8", self.http)
     }
 
+    /// The segments in the playlist of a stream, from [`Server::cdn`]; none while there is no playlist.
+    pub fn segments(&self, stream: &str) -> Vec<PathBuf> {
+        let folder = self.dir().join("hls");
+        let text = std::fs::read_to_string(folder.join(format!("{stream}.m3u8"))).unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|name| folder.join(name)).collect()
+    }
+
     /// The one FLV file that the server wrote.
     ///
     /// # Panics

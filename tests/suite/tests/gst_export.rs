@@ -10,6 +10,7 @@ use millstream_core::settings::Property;
 use millstream_runtime::Runtime;
 use millstream_tests::live::{self, Background};
 use millstream_tests::peers::{self, Frames};
+use millstream_tests::servers::Server;
 use millstream_tests::{plugins, program};
 
 /// Three seconds of pictures with B frames, so that decoding times differ from those of presentation.
@@ -167,6 +168,33 @@ fn msrtmpsink_publishes_to_ffmpeg() {
     bench.mux("msflvmux", &format!("msrtmpsink retries=20 location={location}"));
     assert!(server.wait(), "ffmpeg is content");
     bench.assert_same(&path, &[]);
+}
+
+#[test]
+fn msrtmpsink_publishes_to_nginx_which_records_it_and_makes_hls_of_it() {
+    let (bench, server) = (Bench::new(), Server::cdn());
+    publish(&bench, &server.url("live/cam"));
+    // The last segment is there when the publisher is gone.
+    let segments = live::wait("the presentation is not whole", || {
+        let segments = server.segments("cam");
+        (segments.len() == 3).then_some(segments)
+    });
+    bench.assert_same(&server.recorded(), &["Estimating duration"]);
+    let whole: Vec<u8> = segments.iter().flat_map(|segment| std::fs::read(segment).expect("a segment")).collect();
+    let path = bench.path("hls.ts");
+    std::fs::write(&path, whole).expect("a file");
+    let ([pictures, sound], said) = peers::coded(&path, "h264", "aac");
+    let expected = bench.expected();
+    assert!(said.is_empty() && pictures.hashes == expected[0].hashes, "{said:?}");
+    // nginx-rtmp leaves out the sound that waits for a packet to be full when the publisher goes: of one by ffmpeg it leaves out as much.
+    let count = sound.hashes.len();
+    assert!(count > 120 && expected[1].hashes.starts_with(&sound.hashes), "{count} frames of sound");
+    for segment in segments {
+        let (streams, seconds) = peers::ffprobe(&segment);
+        let kinds: Vec<_> = streams.iter().map(|(kind, codec, _)| format!("{kind} {codec}")).collect();
+        assert_eq!(kinds, ["video h264", "audio aac"], "{}", segment.display());
+        assert!(streams[0].2 == 30 && (0.9..1.2).contains(&seconds), "a key frame each second: {streams:?} {seconds}");
+    }
 }
 
 #[test]
