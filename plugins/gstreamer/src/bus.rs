@@ -37,7 +37,7 @@ fn hear(message: &gst::Message, signal: &Signal, top: Option<&gst::Pipeline>) {
                 signal.tell(|news| news.latency = true);
             }
         }
-        gst::MessageView::Qos(qos) => late(qos, signal),
+        gst::MessageView::Qos(qos) => late(qos, message.src(), signal),
         gst::MessageView::Element(element) => {
             if let Some(structure) = element.structure() {
                 tell(structure, message.src(), signal);
@@ -48,11 +48,13 @@ fn hear(message: &gst::Message, signal: &Signal, top: Option<&gst::Pipeline>) {
 }
 
 /// An element has left out what came too late.
-fn late(qos: &gst::message::Qos, signal: &Signal) {
+fn late(qos: &gst::message::Qos, source: Option<&gst::Object>, signal: &Signal) {
     let (jitter, _, _) = qos.values();
     if jitter > 0 {
         signal.host.post(&Message::Late(TimeDelta::from_nanos(jitter)));
     }
+    let name = source.map_or_else(|| "GStreamer".to_owned(), |source| source.name().to_string());
+    signal.losses.qos(&signal.host, &name, qos);
 }
 
 /// Longest value of a field that is told.

@@ -216,6 +216,7 @@ impl Aggregate for GstElement {
         let sent = self.serve(out)?;
         let room = self.feed(inbox)?;
         if self.is_over() {
+            self.signal.losses.settle(&self.signal.host);
             return Ok(Need::Done);
         }
         Ok(if sent == Sent::Some { Need::Again } else { Need::Wake(room) })
@@ -251,7 +252,10 @@ impl BlockingSource for GstElement {
     fn produce(&mut self, out: &mut Output) -> Result<Produce> {
         let sent = self.serve(out)?;
         Ok(match sent {
-            _ if self.is_over() => Produce::Eos,
+            _ if self.is_over() => {
+                self.signal.losses.settle(&self.signal.host);
+                Produce::Eos
+            }
             Sent::Some => Produce::More,
             Sent::Nothing => Produce::Idle,
         })
@@ -278,6 +282,7 @@ impl BlockingSource for GstElement {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
+        self.signal.losses.settle(&self.signal.host);
         Ok(())
     }
 

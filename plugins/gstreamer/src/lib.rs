@@ -8,7 +8,7 @@
 //! | `pipe`, `endpoints` | the pipeline, and which of its pads our linked pads are |
 //! | `input`, `output` | `appsrc` and `appsink` |
 //! | `buffer`, `caps`, `timeline` | media, caps and times across the border |
-//! | `transit` | how late a slow encoder is |
+//! | `transit`, `losses` | how late a slow encoder is, and what elements leave out |
 //! | `bus`, `errors`, `debian`, `log` | what GStreamer says |
 //! | `clock`, `encoder`, `signal` | our clock in GStreamer, requests to encoders, threads of GStreamer that wake the element |
 //!
@@ -29,6 +29,7 @@ mod installed;
 mod joined;
 mod launch;
 mod log;
+mod losses;
 mod output;
 mod pipe;
 mod properties;

@@ -12,7 +12,7 @@ use crate::endpoints::{Endpoints, Origin, suits};
 use crate::input::{Gate, Input};
 use crate::output::OutputPad;
 use crate::signal::Signal;
-use crate::{bus, clock, log};
+use crate::{bus, clock, log, losses};
 
 /// See the module.
 pub(crate) struct Pipe {
@@ -61,6 +61,7 @@ impl Pipe {
         let base = u64::try_from(cx.host.base_time().nanos()).unwrap_or_default();
         pipeline.set_base_time(gst::ClockTime::from_nseconds(base));
         bus::listen(&pipeline, signal);
+        losses::watch(bin, signal);
         let _log = log::Registration::new(&pipeline, &cx.host);
         Ok(Self { pipeline, inputs, outputs, later, gate, stopped: Arc::default(), _log })
     }

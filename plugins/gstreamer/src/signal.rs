@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_plugin_sdk::prelude::{Error, Host, PadId, Request};
 
+use crate::losses::Losses;
+
 /// Shared by an element and the callbacks that it leaves in its pipeline.
 pub(crate) struct Signal {
     pub(crate) host: Host,
+    /// What elements of the pipeline have left out.
+    pub(crate) losses: Losses,
     /// The element has been asked for and has not looked yet.
     pending: AtomicBool,
     /// The pipeline has posted an error.
@@ -35,7 +39,13 @@ const MAX_REQUESTS: usize = 64;
 
 impl Signal {
     pub(crate) fn new(host: Host) -> Arc<Self> {
-        Arc::new(Self { host, pending: AtomicBool::new(false), failed: AtomicBool::new(false), news: Mutex::default() })
+        Arc::new(Self {
+            host,
+            losses: Losses::default(),
+            pending: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            news: Mutex::default(),
+        })
     }
 
     /// Has the element called soon. Calls before it looks become one.

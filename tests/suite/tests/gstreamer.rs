@@ -252,6 +252,51 @@ fn an_element_that_is_too_slow_for_a_live_source_is_told_of() {
     assert!(late.is_some());
 }
 
+/// Runs a line to its end: what its elements left out by reason, and its warnings.
+fn losses(line: &str) -> (Pipeline, u64, Vec<String>) {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let mut pipeline = start(&registry, &runtime, line);
+    let mut bus = pipeline.bus().expect("the first to ask");
+    runtime.block_on(pipeline.wait()).expect("it ends well");
+    let drops = pipeline.drops();
+    let lost = drops.values().flatten().map(|(_, count)| count.times).sum();
+    let warning = |message: millstream_core::Message| match message.kind {
+        MessageKind::Warning(error) => Some(error.to_string()),
+        _ => None,
+    };
+    (pipeline, lost, std::iter::from_fn(|| bus.try_next()).filter_map(warning).collect())
+}
+
+#[test]
+fn what_a_leaky_queue_before_a_slow_element_leaves_out_is_counted_and_told_of_with_the_reason() {
+    for leaky in ["downstream", "upstream"] {
+        let line = format!(
+            "gst live=true name=camera pipeline=\"videotestsrc is-live=true num-buffers=60 ! video/x-raw,framerate=100/1,width=64,height=48 ! \
+             queue name=waiting leaky={leaky} max-size-buffers=2 ! identity sleep-time=40000\" ! fakesink"
+        );
+        let (pipeline, lost, warnings) = losses(&line);
+        let passed = pipeline.links()[0].buffers;
+        assert!(lost > 0 && warnings.len() >= 2, "{lost} {warnings:?}");
+        assert_eq!(lost + passed, 60, "nothing is hidden: {lost} of 60 are lost, and {passed} come out");
+        let last = format!(
+            "`waiting` of GStreamer left out {lost} of 60 buffers, which found it full, since what follows is too slow"
+        );
+        assert_eq!(warnings.last(), Some(&last), "{warnings:?}");
+    }
+}
+
+#[test]
+fn what_a_sink_of_gstreamer_is_given_too_late_is_counted_and_told_of() {
+    let line = "gst live=true name=screen pipeline=\"videotestsrc is-live=true num-buffers=40 ! video/x-raw,framerate=50/1,width=64,height=48 ! tee name=t ! \
+                identity sleep-time=60000 ! fakesink name=shown sync=true qos=true max-lateness=20000000 t. ! queue\" ! fakesink";
+    let (_, lost, warnings) = losses(line);
+    assert!(lost > 0, "{warnings:?}");
+    let last = warnings.last().expect("told");
+    assert!(last.starts_with(&format!("`shown` of GStreamer left out {lost} of ")), "{last}");
+    assert!(last.contains("which came too late, by up to "), "{last}");
+}
+
 #[test]
 fn a_pipeline_that_never_ends_is_stopped_in_time() {
     let (_dir, registry) = plugin();
