@@ -445,6 +445,7 @@ pub(super) fn describe(kind: &MessageKind) -> String {
         MessageKind::GaveUp { attempts } => format!("gave up after {attempts} restarts"),
         MessageKind::Stalled { idle } => format!("stalled: nothing moved for {idle}"),
         MessageKind::Recovered { after } => format!("recovered after {after}"),
+        MessageKind::Latency(latency) => format!("latency is {latency}"),
         MessageKind::Eos => "eos".to_owned(),
         MessageKind::Element { name, fields } => {
             let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();

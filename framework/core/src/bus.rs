@@ -70,6 +70,8 @@ pub enum MessageKind {
         /// How long nothing had moved.
         after: TimeDelta,
     },
+    /// Output comes this much later than input, from now on: in place of what the factory declares.
+    Latency(TimeDelta),
     /// A sink received the end of all its streams.
     Eos,
     /// Anything else, by name, for programs that know the element.

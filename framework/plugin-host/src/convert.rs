@@ -240,7 +240,7 @@ pub(crate) unsafe fn error(record: *const abi::ErrorRecord) -> Error {
     }
 }
 
-/// A message of a plugin; `Err` says what is false about it. Latency and lateness come as messages of the element.
+/// A message of a plugin; `Err` says what is false about it. Lateness comes as a message of the element.
 ///
 /// # Safety
 /// `message` is null or a message as the ABI describes it.
@@ -253,7 +253,6 @@ pub(crate) unsafe fn message(message: *const abi::Message) -> Result<MessageKind
     // SAFETY: the name of a message is as the ABI says.
     let name = || unsafe { abi.name.get() }.map(intern_name).ok_or("a message whose name is no UTF-8");
     let duration = span(abi.duration).unwrap_or_default();
-    let one = |name, field, value: String| MessageKind::Element { name, fields: vec![(field, value)] };
     Ok(match abi.kind {
         // SAFETY: the error of a message is as the ABI says.
         message::WARNING => MessageKind::Warning(Arc::new(unsafe { error(abi.error) })),
@@ -272,8 +271,8 @@ pub(crate) unsafe fn message(message: *const abi::Message) -> Result<MessageKind
             let offset = u64::try_from(abi.offset).ok();
             MessageKind::Dropped(Dropped { reason: name()?, bytes: abi.bytes, offset })
         }
-        message::LATENCY => one("latency", "ns", duration.nanos().to_string()),
-        message::LATE => one("late", "ns", duration.nanos().to_string()),
+        message::LATENCY => MessageKind::Latency(duration),
+        message::LATE => MessageKind::Element { name: "late", fields: vec![("ns", duration.nanos().to_string())] },
         _ => return Err("a message of a kind that does not exist"),
     })
 }

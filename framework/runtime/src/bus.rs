@@ -36,6 +36,7 @@ impl BusSender {
             MessageKind::GaveUp { attempts } => tracing::error!(element = &**element, attempts, "gave up restarting"),
             MessageKind::Stalled { idle } => tracing::warn!(element = &**element, "stalled: nothing moved for {idle}"),
             MessageKind::Recovered { after } => tracing::info!(element = &**element, "recovered after {after}"),
+            MessageKind::Latency(latency) => tracing::debug!(element = &**element, "latency is {latency}"),
             _ => tracing::debug!(element = &**element, ?kind, "message"),
         }
         // A full bus means that nobody reads.

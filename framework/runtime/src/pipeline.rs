@@ -49,7 +49,6 @@ pub struct Pipeline {
     base_time: Time,
     handles: HashMap<Arc<str>, Box<dyn Any + Send + Sync>>,
     places: HashMap<Arc<str>, (usize, usize)>,
-    latency: TimeDelta,
     error: Option<Error>,
     failures: Arc<Failures>,
     limits: TeardownLimits,
@@ -138,7 +137,6 @@ impl Pipeline {
             base_time,
             handles: HashMap::new(),
             places: HashMap::new(),
-            latency: TimeDelta::ZERO,
             error: None,
             failures,
             limits,
@@ -159,7 +157,6 @@ impl Pipeline {
         self.drops.extend(plan.drops);
         self.links.lock().unwrap_or_else(PoisonError::into_inner).extend(plan.blueprint.links.iter().cloned());
         self.blueprints.lock().unwrap_or_else(PoisonError::into_inner).push(plan.blueprint.clone());
-        self.latency = self.latency.max(plan.latency);
         for task in &plan.tasks {
             let (control, whereabouts) = (task.control.clone(), task.whereabouts.clone());
             let (names, is_source, has_sink) = (task.names.clone(), task.is_source, task.has_sink);
@@ -237,9 +234,10 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The longest latency from a source to a sink, as the elements declare it.
+    /// The longest latency from a source to a sink: as the elements have told while they run ([`MessageKind::Latency`]), else as they
+    /// declare it.
     pub fn latency(&self) -> TimeDelta {
-        self.latency
+        self.monitor().latency()
     }
 
     /// A reading of every link.
@@ -437,6 +435,12 @@ impl Monitor {
     pub fn links(&self) -> Vec<LinkReport> {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.iter().map(LinkHandle::report).collect()
+    }
+
+    /// As [`Pipeline::latency`]. A branch that was attached counts by itself.
+    pub fn latency(&self) -> TimeDelta {
+        let blueprints = self.blueprints.lock().unwrap_or_else(PoisonError::into_inner);
+        blueprints.iter().map(|b| b.latency()).max().unwrap_or_default()
     }
 
     /// How often elements with `on-error: restart` were built anew, by name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use millstream_core::{Dropped, Item, Time};
+use millstream_core::{Dropped, Item, Time, TimeDelta};
 
 /// Counters of one link. One task writes, anybody reads.
 #[derive(Debug)]
@@ -121,6 +121,30 @@ impl DropStats {
 
     pub(crate) fn read(&self) -> BTreeMap<&'static str, DropCount> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How much later than its input the output of one element comes, where it has said so while it runs.
+#[derive(Debug)]
+pub(crate) struct Latency(AtomicI64);
+
+const UNTOLD: i64 = -1;
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(AtomicI64::new(UNTOLD))
+    }
+}
+
+impl Latency {
+    /// It is that from now on.
+    pub(crate) fn tell(&self, latency: TimeDelta) {
+        self.0.store(latency.nanos().max(0), Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<TimeDelta> {
+        let nanos = self.0.load(Relaxed);
+        (nanos != UNTOLD).then(|| TimeDelta::from_nanos(nanos))
     }
 }
 

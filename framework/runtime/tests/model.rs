@@ -502,3 +502,27 @@ fn latencies_add_up_along_the_longest_path() {
     assert_eq!(pipeline.latency(), TimeDelta::from_millis(50), "not 75: the branches run side by side");
     runtime.block_on(pipeline.wait()).unwrap();
 }
+
+#[test]
+fn a_latency_that_an_element_tells_counts_in_place_of_the_declared_one() {
+    let tells = transform(|| {
+        |_, item: Item, out: &mut Output| {
+            if matches!(item, Item::Buffer(_)) {
+                out.post(MessageKind::Latency(TimeDelta::from_millis(70)));
+            }
+            out.forward(item);
+            Ok(Flow::Done)
+        }
+    });
+    let tells = tells.with(|factory| factory.latency(TimeDelta::from_millis(20)));
+    let log = Log::default();
+    let mut b = Build::default();
+    let (src, late) = (b.add("src", counter(5)), b.add("late", pass().with(|f| f.latency(TimeDelta::from_millis(5)))));
+    let (tells, sink) = (b.add("tells", tells), b.add("sink", collector(&log)));
+    b.link(src, late).link(late, tells).link(tells, sink);
+    let runtime = simulation(1);
+    let mut pipeline = runtime.start(&b.graph).unwrap();
+    assert_eq!(pipeline.latency(), TimeDelta::from_millis(25), "before it runs");
+    runtime.block_on(pipeline.wait()).unwrap();
+    assert_eq!(pipeline.latency(), TimeDelta::from_millis(75));
+}

@@ -105,14 +105,7 @@ impl GstElement {
     }
 
     fn tell_latency(&mut self, out: &mut Output) {
-        let mut query = gst::query::Latency::new();
-        if !self.pipe.pipeline.query(&mut query) {
-            return;
-        }
-        let (live, min, _) = query.result();
-        if !live {
-            return;
-        }
+        let Some(min) = self.pipe.latency() else { return };
         let _ = self.pipe.pipeline.recalculate_latency();
         if self.latency.replace(min).unwrap_or_default() != min {
             out.post(&Message::Latency(TimeDelta::from_nanos(i64::try_from(min.nseconds()).unwrap_or(i64::MAX))));

@@ -86,6 +86,18 @@ impl Pipe {
         });
     }
 
+    /// How much later than its input the output of a live pipeline comes. An `appsink`, which does not wait for the clock, says nothing of
+    /// it: what is before it does.
+    pub(crate) fn latency(&self) -> Option<gst::ClockTime> {
+        let of = |output: &OutputPad| {
+            let mut query = gst::query::Latency::new();
+            let told = output.sink.static_pad("sink").is_some_and(|pad| pad.peer_query(&mut query));
+            let (live, min, _) = query.result();
+            (told && live).then_some(min)
+        };
+        self.outputs.iter().filter_map(of).max()
+    }
+
     /// No stream will appear any more: the outputs that still wait have none.
     pub(crate) fn give_up_late(&mut self, out: &mut Output) {
         for waiting in lock(&self.later).drain(..) {

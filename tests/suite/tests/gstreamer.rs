@@ -252,6 +252,32 @@ fn an_element_that_is_too_slow_for_a_live_source_is_told_of() {
     assert!(late.is_some());
 }
 
+/// What `gst-launch-1.0` makes of the latencies of its elements, in nanoseconds.
+fn latency_of_gst_launch(pipeline: &str) -> i64 {
+    let mut launch = std::process::Command::new(peers::need("gst-launch-1.0"));
+    launch.args(pipeline.split_whitespace()).env("GST_DEBUG", "bin:5").env("GST_DEBUG_NO_COLOR", "1");
+    let said = launch.output().expect("it starts");
+    let said = String::from_utf8_lossy(&said.stderr);
+    let last = said.rsplit("configured latency of ").next().expect("one part at least");
+    let time: Vec<i64> =
+        last.split(|c: char| !c.is_ascii_digit()).take(4).map(|n| n.parse().expect("a number")).collect();
+    ((time[0] * 60 + time[1]) * 60 + time[2]) * 1_000_000_000 + time[3]
+}
+
+#[test]
+fn the_latency_of_a_pipeline_is_what_gstreamer_makes_of_the_same_elements() {
+    let camera = "videotestsrc is-live=true num-buffers=60 ! video/x-raw,framerate=25/1,width=64,height=48,format=I420";
+    let encoder = "x264enc bframes=2 rc-lookahead=10 sync-lookahead=0 threads=1";
+    let expected = latency_of_gst_launch(&format!("{camera} ! {encoder} ! fakesink sync=true processing-deadline=0"));
+    assert!(expected > 400_000_000, "ten pictures ahead at 25 a second: {expected}");
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let line = format!("gst live=true pipeline=\"{camera}\" ! gst pipeline=\"{encoder}\" ! fakesink");
+    let mut pipeline = start(&registry, &runtime, &line);
+    runtime.block_on(pipeline.wait()).expect("it ends well");
+    assert_eq!(pipeline.latency().nanos(), expected);
+}
+
 /// Runs a line to its end: what its elements left out by reason, and its warnings.
 fn losses(line: &str) -> (Pipeline, u64, Vec<String>) {
     let (_dir, registry) = plugin();

@@ -63,6 +63,10 @@ impl Chain {
                     Some(Upstream::Nobody) | None => {}
                 },
                 Effect::Post(MessageKind::Dropped(dropped)) => slot.dropped(dropped, &self.bus),
+                Effect::Post(message @ MessageKind::Latency(latency)) => {
+                    slot.latency.tell(latency);
+                    self.bus.post(&slot.name, message);
+                }
                 Effect::Post(message) => self.bus.post(&slot.name, message),
                 Effect::WakeAt(at) => slot.wake = Some(at),
                 Effect::HoldUntil(at) => self.hold_until(at),

@@ -18,7 +18,7 @@ use crate::bus::BusSender;
 use crate::failures::Failures;
 use crate::link::{Dest, SrcLink};
 use crate::port::{Port, PortSender};
-use crate::stats::{DropStats, LinkStats, Whereabouts};
+use crate::stats::{DropStats, Latency, LinkStats, Whereabouts};
 
 pub(crate) use group::Group;
 
@@ -58,6 +58,7 @@ pub(crate) struct Slot {
     pub(crate) sinks: Vec<Upstream>,
     pub(crate) srcs: Vec<SrcLink>,
     pub(crate) drops: Arc<DropStats>,
+    pub(crate) latency: Arc<Latency>,
     pub(crate) wake: Option<Time>,
     pub(crate) open_sinks: usize,
     /// Number of the last seek that came through, which may come on several branches.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use millstream_core::element::Leaky;
 use millstream_core::{
-    Blocking, CapsSet, Direction, Element, Env, Error, PadId, Presence, QueueLimits, Result, Time, Transform,
-    WakeHandle,
+    Blocking, CapsSet, Direction, Element, Env, Error, PadId, Presence, QueueLimits, Result, Time, TimeDelta,
+    Transform, WakeHandle,
 };
 use millstream_graph::{Graph, Link, OnError};
 
@@ -25,7 +25,7 @@ use crate::link::{Dest, Memory, SrcLink};
 use crate::port::{DEFAULT_LIMITS, Port, PortSender};
 use crate::spawner::Place;
 use crate::spin::Spinner;
-use crate::stats::{DropStats, Whereabouts};
+use crate::stats::{DropStats, Latency, Whereabouts};
 
 /// What a graph becomes, without the elements.
 pub(crate) struct Blueprint {
@@ -50,6 +50,10 @@ pub(crate) struct Blueprint {
     isolated: Vec<bool>,
     pub(crate) links: Vec<LinkHandle>,
     pub(super) drops: Vec<Arc<DropStats>>,
+    /// What elements have said while they run, by node.
+    latencies: Vec<Arc<Latency>>,
+    /// Nodes so that every link goes forward.
+    order: Vec<usize>,
     pub(crate) controls: Vec<Arc<Control>>,
     whereabouts: Vec<Arc<Whereabouts>>,
     /// The port of each task as it is now.
@@ -116,6 +120,8 @@ impl Blueprint {
             isolated: isolated.collect(),
             links: graph.links.iter().map(|link| link_handle(graph, link)).collect(),
             drops: graph.nodes.iter().map(|_| Arc::default()).collect(),
+            latencies: graph.nodes.iter().map(|_| Arc::default()).collect(),
+            order: order.to_vec(),
             controls: specs.iter().map(|_| Arc::default()).collect(),
             whereabouts: whereabouts(),
             ports: Mutex::new(specs.iter().map(|_| Port::new()).collect()),
@@ -125,6 +131,17 @@ impl Blueprint {
             live,
             specs,
         }
+    }
+
+    /// The longest latency from a source to a sink, as the elements have said while they run, else as they declare it.
+    pub(crate) fn latency(&self) -> TimeDelta {
+        let mut at = vec![TimeDelta::ZERO; self.graph.nodes.len()];
+        for &node in &self.order {
+            let before = self.graph.links_into(node).map(|l| at[l.from.node]).max().unwrap_or_default();
+            let own = self.latencies[node].get().unwrap_or(self.graph.nodes[node].factory.latency);
+            at[node] = TimeDelta::from_nanos(before.nanos().saturating_add(own.nanos()));
+        }
+        at.into_iter().max().unwrap_or_default()
     }
 
     /// Number of tasks.
@@ -353,6 +370,7 @@ impl Assembly<'_> {
             sinks,
             srcs,
             drops: plan.drops[node].clone(),
+            latency: plan.latencies[node].clone(),
             wake: None,
             seek: None,
             isolated: plan.isolated[node],

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use millstream_core::registry::LinkedPad;
 use millstream_core::template::Seat;
 use millstream_core::{
-    Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Result, Time, TimeDelta, WakeHandle,
+    Blocking, BuildCx, Caps, CapsSet, Direction, Element, Env, Error, PadId, Result, Time, WakeHandle,
 };
 use millstream_graph::{Graph, Link};
 
@@ -39,7 +39,6 @@ pub(crate) struct Plan {
     pub(crate) handles: Handles,
     /// Task and place in its chain of every element.
     pub(crate) places: HashMap<Arc<str>, (usize, usize)>,
-    pub(crate) latency: TimeDelta,
     /// Sending end of the entry, when the graph is a branch to be attached.
     pub(crate) entry: Option<PortSender>,
 }
@@ -120,7 +119,6 @@ impl Outside<'_> {
 pub(crate) fn plan(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>) -> Result<Plan> {
     let order = topological(graph)?;
     let sinks = (0..graph.nodes.len()).filter(|n| graph.links_out_of(*n).next().is_none()).count();
-    let latency = latency(graph, &order);
     let live = live(graph, &order);
     let elements = build_all(graph, outside, entry, &live)?;
     let blueprint = Arc::new(Blueprint::draw(graph, outside, entry, live, &order, &elements.built));
@@ -132,7 +130,6 @@ pub(crate) fn plan(graph: &Graph, outside: &Outside<'_>, entry: Option<usize>) -
         drops: names().zip(blueprint.drops.iter().cloned()).collect(),
         handles: elements.handles,
         places: names().zip(blueprint.places.iter().copied()).collect(),
-        latency,
         entry: assembled.entry,
         blueprint,
     })
@@ -284,14 +281,4 @@ fn behind_fan_out(graph: &Graph, order: &[usize]) -> Vec<bool> {
         });
     }
     behind
-}
-
-/// The longest latency from a source to a sink.
-fn latency(graph: &Graph, order: &[usize]) -> TimeDelta {
-    let mut at = vec![TimeDelta::ZERO; graph.nodes.len()];
-    for &node in order {
-        let before = graph.links_into(node).map(|l| at[l.from.node]).max().unwrap_or_default();
-        at[node] = before + graph.nodes[node].factory.latency;
-    }
-    at.into_iter().max().unwrap_or_default()
 }
