@@ -41,7 +41,7 @@ pub(crate) fn element(bin: &gst::Bin, inside: Vec<Waiting>, cx: &BuildCx) -> Res
     let element = GstElement {
         pipe,
         signal,
-        timeline: Timeline::default(),
+        timeline: if source { Timeline::Own } else { Timeline::default() },
         passing: Vec::new(),
         latency: None,
         transit: (cx.live && !source).then(Transit::default),
@@ -180,11 +180,11 @@ impl GstElement {
             return;
         };
         let to = gst::ClockTime::from_nseconds(u64::try_from(time.nanos()).unwrap_or_default());
-        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT;
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
         match self.pipe.pipeline.seek_simple(flags, to) {
             Ok(()) => {
-                self.pipe.outputs.iter_mut().for_each(|output| output.flush());
-                self.timeline = Timeline::from(time);
+                // What waited in the `appsink`s is gone with the flush; what waits there now comes after it.
+                self.pipe.outputs.iter_mut().for_each(|output| output.begin_anew());
                 out.forward(Item::Flush(epoch));
             }
             Err(_) => out.warn(&Error::unsupported("the pipeline of GStreamer cannot be sought")),

@@ -90,7 +90,8 @@ impl OutputPad {
         }
         let all_in = self.all_in.load(Ordering::Acquire);
         let Some(object) = self.sink.try_pull_object(gst::ClockTime::ZERO) else {
-            self.ended = all_in && !signal.has_failed();
+            // An end before a flush is none any more.
+            self.ended = all_in && self.sink.is_eos() && !signal.has_failed();
             if self.ended && !self.silent {
                 out.push(self.pad, if self.started { Item::Eos } else { Item::Absent });
             }
@@ -176,6 +177,11 @@ impl OutputPad {
     pub(crate) fn flush(&mut self) {
         while self.sink.try_pull_object(gst::ClockTime::ZERO).is_some() {}
         self.all_in.store(false, Ordering::Release);
+        self.begin_anew();
+    }
+
+    /// What comes from now on does not follow on what came before.
+    pub(crate) fn begin_anew(&mut self) {
         (self.ended, self.discont, self.segment) = (false, true, None);
     }
 

@@ -27,43 +27,57 @@ pub(crate) fn write(meta: &Meta, segment: &Segment, into: &mut gst::BufferRef) {
 
 /// The timeline of what comes out.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Timeline(Segment);
+pub(crate) enum Timeline {
+    /// Running time, put on the timeline of what came in.
+    Of(Segment),
+    /// Its own, of a source: stream time, which a seek does not change.
+    Own,
+}
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self(Segment::time(Time::ZERO))
+        Self::Of(Segment::time(Time::ZERO))
     }
 }
 
-impl From<Time> for Timeline {
-    /// One that begins there.
-    fn from(start: Time) -> Self {
-        Self(Segment::time(start))
-    }
+fn nanos(time: ClockTime) -> Option<i64> {
+    i64::try_from(time.nseconds()).ok()
 }
 
 impl Timeline {
     /// What came in is on this one.
     pub(crate) fn follow(&mut self, segment: &Segment) {
         if segment.format == SegmentFormat::Time {
-            self.0 = segment.clone();
+            *self = Self::Of(segment.clone());
         }
     }
 
     /// The segment of a sample: bytes as they are, times as those that came in.
     pub(crate) fn segment(&self, sample: &gst::Segment, offset: Option<u64>) -> Segment {
-        match sample.format() {
-            gst::Format::Time => self.0.clone(),
-            _ => Segment::bytes(offset.unwrap_or_default()),
+        match (self, sample.downcast_ref::<ClockTime>()) {
+            (Self::Of(segment), Some(_)) => segment.clone(),
+            (Self::Own, Some(sample)) => {
+                let time = |time: Option<ClockTime>| Time::from_nanos(time.and_then(nanos).unwrap_or_default());
+                Segment { base: time(sample.base()), ..Segment::time(time(sample.time())) }
+            }
+            (_, None) => Segment::bytes(offset.unwrap_or_default()),
         }
     }
 
     /// A timestamp of a sample on it.
     pub(crate) fn time(&self, sample: &gst::Segment, at: Option<ClockTime>) -> Option<Time> {
-        let running = sample.downcast_ref::<ClockTime>()?.to_running_time_full(at?)?;
-        let nanos = i64::try_from(running.abs().nseconds()).ok()?;
-        let running = Time::from_nanos(if running.is_negative() { -nanos } else { nanos });
-        Some(self.0.start + running.since(self.0.base))
+        let sample = sample.downcast_ref::<ClockTime>()?;
+        let signed = |time: gst::Signed<ClockTime>| {
+            let nanos = nanos(time.abs())?;
+            Some(Time::from_nanos(if time.is_negative() { -nanos } else { nanos }))
+        };
+        match self {
+            Self::Of(segment) => {
+                let running = signed(sample.to_running_time_full(at?)?)?;
+                Some(segment.start + running.since(segment.base))
+            }
+            Self::Own => signed(sample.to_stream_time_full(at?)?),
+        }
     }
 }
 
@@ -88,5 +102,19 @@ mod tests {
         assert_eq!(timeline.time(theirs.upcast_ref(), at(600)), Some(pts));
         assert_eq!(timeline.time(theirs.upcast_ref(), at(-40)), Some(Time::from_millis(-2540)));
         assert_eq!(timeline.segment(theirs.upcast_ref(), None), ours);
+    }
+
+    #[test]
+    fn a_source_has_the_same_timestamps_after_a_seek() {
+        gst::init().expect("GStreamer is there");
+        let mut theirs = gst::FormattedSegment::<ClockTime>::new();
+        let pts = Some(ClockTime::from_mseconds(4567));
+        assert_eq!(Timeline::Own.time(theirs.upcast_ref(), pts), Some(Time::from_millis(4567)));
+        // Playback goes on at 4 s, where the running time is zero.
+        theirs.set_start(ClockTime::from_mseconds(4000));
+        theirs.set_time(ClockTime::from_mseconds(4000));
+        assert_eq!(Timeline::Own.time(theirs.upcast_ref(), pts), Some(Time::from_millis(4567)));
+        let segment = Timeline::Own.segment(theirs.upcast_ref(), None);
+        assert_eq!(segment.running_time(Time::from_millis(4567)), Time::from_millis(567));
     }
 }

@@ -1,6 +1,7 @@
 //! Elements of GStreamer in our pipelines: media both ways, times, errors, requests, the end.
 
 use bytes::Bytes;
+use millstream_core::item::SeekTo;
 use millstream_core::{
     Buffer, BufferFlags, Caps, Error, Item, MessageKind, Registry, Request, Segment, Time, TimeDelta,
 };
@@ -321,6 +322,81 @@ fn what_a_sink_of_gstreamer_is_given_too_late_is_counted_and_told_of() {
     let last = warnings.last().expect("told");
     assert!(last.starts_with(&format!("`shown` of GStreamer left out {lost} of ")), "{last}");
     assert!(last.contains("which came too late, by up to "), "{last}");
+}
+
+/// Plays a line with `out`, and seeks at element `to` after a few buffers: what a whole run gives, and what comes behind the flush.
+fn sought(line: &str, to: &str, time: Time) -> [Vec<Item>; 2] {
+    let (_dir, registry) = plugin();
+    let runtime = Runtime::new().expect("threads");
+    let play = |seek: bool| {
+        let mut pipeline = start(&registry, &runtime, line);
+        let output: AppSinkHandle = pipeline.handle("out").expect("an appsink");
+        let (mut all, mut buffers) = (Vec::new(), 0);
+        while let Some(item) = output.blocking_next() {
+            buffers += u64::from(matches!(item, Item::Buffer(_)));
+            all.push(item);
+            if seek && buffers == 5 {
+                buffers += 1;
+                pipeline.request(to, Request::Seek { to: SeekTo::Time(time), epoch: 9 }).expect("sent");
+            }
+        }
+        runtime.block_on(pipeline.wait()).expect("it ends well");
+        all
+    };
+    let (whole, mut all) = (play(false), play(true));
+    let flush = all.iter().position(|item| matches!(item, Item::Flush(9))).expect("the flush of that seek");
+    [whole, all.split_off(flush + 1)]
+}
+
+/// The demo's pictures in a file that says where its key frames are.
+fn indexed() -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".flv").tempfile().expect("a file");
+    let demo = root().join("pipelines/media/demo.flv");
+    let line = format!(
+        "launch --quiet filesrc location={} ! flvdemux name=d d.video ! h264parse ! flvmux ! filesink location={}",
+        demo.display(),
+        file.path().display()
+    );
+    let said = run_with(dir().path(), &line);
+    assert_eq!(said.code, 0, "{}", said.err);
+    file
+}
+
+/// What came behind a flush is the end of the whole, from the last key frame before 4.5 s on, on its old timeline.
+fn goes_on_at_the_key_frame([whole, rest]: [Vec<Item>; 2], from: Time) {
+    let times = |items: &[Item]| buffers(items).iter().map(|buffer| buffer.pts.expect("a time")).collect::<Vec<_>>();
+    let first = buffers(&rest)[0];
+    assert_eq!(first.pts, Some(from));
+    assert!(first.is_keyframe() && first.flags.contains(BufferFlags::DISCONT), "{:?}", first.flags);
+    let segment = rest.iter().take_while(|item| !matches!(item, Item::Buffer(_)));
+    assert_eq!(segment.filter(|item| matches!(item, Item::Segment(_))).count(), 1, "before the first buffer");
+    let (whole, rest) = (times(&whole), times(&rest));
+    assert_eq!(whole.len(), 600);
+    assert_eq!(rest, whole[whole.len() - rest.len()..]);
+    assert!(rest.len() > 400, "{}", rest.len());
+}
+
+#[test]
+fn a_source_of_gstreamer_is_sought_and_goes_on_at_the_key_frame_before() {
+    let clip = indexed();
+    let line = format!(
+        "gst name=in pipeline=\"filesrc location={} ! flvdemux ! h264parse\" ! appsink name=out",
+        clip.path().display()
+    );
+    goes_on_at_the_key_frame(sought(&line, "in", Time::from_millis(4500)), Time::from_millis(4067));
+}
+
+#[test]
+fn a_seek_crosses_elements_of_gstreamer_and_what_they_held_is_void() {
+    let clip = indexed();
+    for within in ["avdec_h264", "avdec_h264 ! x264enc tune=zerolatency speed-preset=ultrafast"] {
+        let line = format!(
+            "filesrc location={} ! flvdemux name=d d.video ! h264parse ! queue max-size-buffers=8 ! \
+             gst name=within pipeline=\"{within}\" ! appsink name=out",
+            clip.path().display()
+        );
+        goes_on_at_the_key_frame(sought(&line, "within", Time::from_millis(4500)), Time::from_millis(4067));
+    }
 }
 
 #[test]
