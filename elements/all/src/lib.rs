@@ -2,6 +2,7 @@
 //!
 //! | crate | elements |
 //! | --- | --- |
+//! | `millstream-audio` | sound: `aacdec`, `opusenc`, `opusdec`, `audioconvert`, `audioresample` |
 //! | `millstream-codec` | parsers: `h264parse`, `aacparse` and so on |
 //! | `millstream-flv` | `flvdemux`, `flvmux` |
 //! | `millstream-generic` | format-independent ones: `queue`, `tee`, `appsrc` and so on |
@@ -16,6 +17,7 @@ use millstream_core::Registry;
 /// A registry of all elements.
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
+    millstream_audio::register(&mut registry);
     millstream_codec::register(&mut registry);
     millstream_flv::register(&mut registry);
     millstream_generic::register(&mut registry);

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod flv;
 pub mod recording;
 pub mod rtmp;
+pub mod sound;
 pub mod text;
 pub mod ts;
 pub mod values;
@@ -17,6 +18,7 @@ pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body.
 pub const BODIES: &[Body] = &[
+    ("aacdec", sound::aacdec),
     ("aacparse", millstream_codec::fuzz::aacparse),
     ("ac3parse", millstream_codec::fuzz::ac3parse),
     ("amf0", values::amf0),
@@ -35,6 +37,7 @@ pub const BODIES: &[Body] = &[
     ("hlssink", ts::hlssink),
     ("launch", text::launch),
     ("mpegaudioparse", millstream_codec::fuzz::mpegaudioparse),
+    ("opusdec", sound::opusdec),
     ("opusparse", millstream_codec::fuzz::opusparse),
     ("rtmp_chunk_round_trip", rtmp::chunk_round_trip),
     ("rtmp_chunks", rtmp::chunks),

@@ -99,6 +99,7 @@ macro_rules! replay {
 }
 
 replay!(
+    aacdec,
     aacparse,
     ac3parse,
     amf0,
@@ -117,6 +118,7 @@ replay!(
     hlssink,
     launch,
     mpegaudioparse,
+    opusdec,
     opusparse,
     rtmp_chunk_round_trip,
     rtmp_chunks,

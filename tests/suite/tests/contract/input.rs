@@ -9,6 +9,9 @@ use millstream_tests::elements;
 use millstream_tests::random::{Random, damaged};
 use millstream_tests::sim;
 
+/// Buffers of samples, 21 ms each.
+const SOUNDS: usize = 30;
+
 /// A stream to feed a pad with.
 #[derive(Clone)]
 pub(crate) struct Input {
@@ -112,6 +115,15 @@ pub(crate) fn stock() -> &'static [Input] {
                 }
                 stock.push(input);
             }
+        }
+        let sound =
+            "filesrc location=h264b_aac48s_10s.flv ! flvdemux name=d d.audio ! aacparse ! aacdec ! collect name=out";
+        if names.contains(&"aacdec")
+            && let Some(mut samples) = input_of(&sim::simulate(&fs, sound))
+        {
+            // Encoding without optimisation takes its time.
+            samples.buffers.truncate(SOUNDS);
+            stock.push(samples);
         }
         stock
     })
