@@ -7,6 +7,7 @@
 //! | `choices` | enumerations that are known only at run time, as types of GObject |
 //! | `media` | caps, buffers and times of both sides |
 //! | `mux` | one of our muxers, fed and emptied by an aggregator of GStreamer |
+//! | `muxing` | what a muxer of ours is as an aggregator: pads, events, time, flushes |
 //! | `muxers` | `msflvmux` and `mstsmux` |
 //! | `publish` | a pipeline of ours that publishes, fed by a streaming thread of GStreamer |
 //! | `sink` | `msrtmpsink` |
@@ -17,6 +18,7 @@ mod exported;
 mod media;
 mod mux;
 mod muxers;
+mod muxing;
 mod properties;
 mod publish;
 mod report;

@@ -70,6 +70,17 @@ pub(crate) fn item_of(theirs: gst::Buffer, segment: &gst::Segment) -> Option<Ite
     Some(Item::buffer(made))
 }
 
+/// Running time at which a buffer of GStreamer's is decoded.
+pub(crate) fn running_of(theirs: &gst::BufferRef, segment: &gst::Segment) -> Option<Time> {
+    running(segment, theirs.dts_or_pts())
+}
+
+/// The language that tags name, of ISO 639-2 as transport streams have it, where both know it. GStreamer's is of ISO 639-1 where that has one.
+pub(crate) fn language_of(tags: &gst::TagListRef) -> Option<String> {
+    let code = tags.get::<gst::tags::LanguageCode>()?;
+    gstreamer_tag::language_codes::language_code_iso_639_2b(code.get()).map(|code| code.to_string())
+}
+
 /// The bytes of GStreamer's buffer, which they hold.
 pub(crate) fn bytes_of(theirs: gst::Buffer) -> Option<Bytes> {
     Some(Bytes::from_owner(theirs.into_mapped_buffer_readable().ok()?))
@@ -111,7 +122,8 @@ pub(crate) fn to_buffer(ours: &Buffer, format: SegmentFormat) -> gst::Buffer {
     made
 }
 
-fn clock_time(time: Time) -> Option<gst::ClockTime> {
+/// For GStreamer; `None` ahead of zero.
+pub(crate) fn clock_time(time: Time) -> Option<gst::ClockTime> {
     u64::try_from(time.nanos()).ok().map(gst::ClockTime::from_nseconds)
 }
 
@@ -147,11 +159,12 @@ mod tests {
 
     #[test]
     fn decoding_times_ahead_of_the_segment_are_negative() {
+        let segment = segment(3_600_000_000);
         // x264enc begins its segment at 1000 hours, so that no decoding time is negative.
         let mut theirs = gst::Buffer::from_slice(vec![1, 2, 3]);
         theirs.make_mut().set_pts(gst::ClockTime::from_mseconds(3_600_000_000));
         theirs.make_mut().set_dts(gst::ClockTime::from_mseconds(3_599_999_960));
-        let Some(Item::Buffer(ours)) = item_of(theirs, &segment(3_600_000_000)) else { panic!("a buffer") };
+        let Some(Item::Buffer(ours)) = item_of(theirs, &segment) else { panic!("a buffer") };
         assert_eq!((ours.pts, ours.dts), (Some(Time::ZERO), Some(Time::from_millis(-40))));
         assert!(ours.is_keyframe());
         assert_eq!(ours.payload.contiguous(), Bytes::from_static(&[1, 2, 3]));

@@ -141,6 +141,27 @@ fn settings_reach_the_muxer() {
     assert_eq!(program["streams"][0]["start_time"], "5.000000");
 }
 
+/// The language of the sound in a file, as ffprobe reads it.
+fn language(path: &Path) -> String {
+    let args = ["-v", "error", "-select_streams", "a", "-show_entries", "stream_tags=language", "-of", "csv=p=0"];
+    let path = path.display().to_string();
+    program::run(&peers::need("ffprobe"), args.into_iter().chain([path.as_str()])).stdout.trim().to_owned()
+}
+
+/// GStreamer's own muxer says what is right: it makes the code of ISO 639-2 of that of ISO 639-1.
+#[test]
+fn the_language_of_a_stream_is_that_of_its_tags() {
+    let bench = Bench::new();
+    for (tag, expected) in [("de", "ger"), ("en", "eng"), ("ger", "ger")] {
+        for muxer in ["mpegtsmux", "mstsmux"] {
+            let path = bench.path(muxer);
+            let sound = AUDIO.replace(" ! avenc_aac", &format!(" ! taginject tags=language-code={tag} ! avenc_aac"));
+            bench.launch(&format!("{sound} ! aacparse ! {muxer} ! filesink location={}", path.display()));
+            assert_eq!(language(&path), expected, "{muxer} {tag}");
+        }
+    }
+}
+
 /// Publishes to a location, with no more to say than the location.
 fn publish(bench: &Bench, location: &str) {
     bench.mux("msflvmux", &format!("msrtmpsink location={location}"));
