@@ -147,6 +147,29 @@ fn errors_of_gstreamer_name_the_element_the_cause_and_the_package() {
 }
 
 #[test]
+fn a_machine_without_gstreamer_is_told_what_to_install_and_the_rest_works() {
+    let (dir, _) = plugin();
+    let library = dir.path().join(plugins::library("millstream_gstreamer"));
+    // A library of a name that no machine has, as long as the right one.
+    let (right, wrong) = (b"libgstreamer-1.0.so.0\0", b"libgstreamer-9.9.so.0\0");
+    let mut bytes = std::fs::read(&library).expect("the plugin");
+    let at = bytes.windows(right.len()).position(|part| part == right).expect("it needs GStreamer");
+    bytes[at..at + wrong.len()].copy_from_slice(wrong);
+    std::fs::remove_file(&library).expect("it may be a link");
+    std::fs::write(&library, bytes).expect("a plugin for no machine");
+    for line in ["gst pipeline=\"videotestsrc\" ! fakesink", "videotestsrc ! fakesink"] {
+        let output = plugins::command(dir.path()).args(["launch", "--quiet", line]).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        for part in
+            ["it needs the library libgstreamer-9.9.so.0, which is not installed", "apt-get install libgstreamer1.0-0"]
+        {
+            assert!(said.contains(part), "{line}: {part} in {said}");
+        }
+    }
+    assert_eq!(run_with(dir.path(), "launch fakesrc num-buffers=2 ! fakesink").code, 0);
+}
+
+#[test]
 fn media_that_does_not_decode_fails_the_element_and_says_so() {
     let items = (0..400).map(|at| media(at * 40, &Bytes::from(vec![0xff_u8; 64]), BufferFlags::KEYFRAME)).collect();
     let (_, ended) = through("gst pipeline=pngdec", "image/png", items);
