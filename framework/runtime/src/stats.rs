@@ -114,9 +114,10 @@ impl DropStats {
     pub(crate) fn count(&self, dropped: &Dropped) -> bool {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = reasons.entry(dropped.reason).or_default();
-        count.times += 1;
+        let first = count.times == 0;
+        count.times = count.times.saturating_add(dropped.times);
         count.bytes = count.bytes.saturating_add(dropped.bytes);
-        count.times == 1
+        first
     }
 
     pub(crate) fn read(&self) -> BTreeMap<&'static str, DropCount> {
