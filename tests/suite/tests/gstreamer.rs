@@ -456,3 +456,28 @@ fn the_guide_does_what_it_says() {
     let (streams, _) = peers::ffprobe(&dir.path().join("small.flv"));
     assert_eq!(streams, [("video".to_owned(), "h264".to_owned(), 50)]);
 }
+
+/// ffprobe reads what `mpegtsmux` wrote of our language, and what `tsmux` wrote of GStreamer's, in the codes of ISO 639-2.
+#[test]
+fn the_language_of_a_stream_crosses_both_ways() {
+    let (dir, registry) = plugin();
+    let (ours, theirs) = (dir.path().join("ours.ts"), dir.path().join("theirs.ts"));
+    let runtime = Runtime::new().expect("threads");
+    let encoder = "audiotestsrc num-buffers=100 ! taginject tags=language-code=de ! avenc_aac";
+    for line in [
+        format!("gst pipeline=\"{encoder}\" ! aacparse ! tsmux ! filesink location={}", ours.display()),
+        format!(
+            "filesrc location={} ! tsdemux ! aacparse ! gst pipeline=\"aacparse ! mpegtsmux\" ! filesink location={}",
+            ours.display(),
+            theirs.display()
+        ),
+    ] {
+        runtime.block_on(start(&registry, &runtime, &line).wait()).expect("it ends well");
+    }
+    for file in [ours, theirs] {
+        let mut ffprobe = std::process::Command::new(peers::need("ffprobe"));
+        ffprobe.args(["-v", "error", "-show_entries", "stream_tags=language", "-of", "csv=p=0"]);
+        let said = ffprobe.arg(&file).output().expect("it starts");
+        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "ger", "{}", file.display());
+    }
+}
