@@ -17,6 +17,9 @@ impl Addresses {
             let (server, key) = url.rsplit_once('/').unwrap_or((url, ""));
             return vec![format!("publish to  {url}   (OBS: server {server}, stream key {key})")];
         }
+        if guests == "callers" {
+            return vec![format!("call        {url}   in a browser")];
+        }
         let mut lines = vec![format!("play        {url}")];
         if let Some(origin) = origin(url).filter(|origin| !self.origins.contains(origin)) {
             lines.push(format!("watch       {origin}/watch   in a browser"));
@@ -46,5 +49,9 @@ mod tests {
         assert!(said("players", "http://127.0.0.1:8080/a.flv")[1].contains("http://127.0.0.1:8080/watch"));
         assert_eq!(said("players", "http://127.0.0.1:8080/b.flv").len(), 1);
         assert_eq!(said("players", "rtmp://127.0.0.1:1935/live/cam").len(), 1);
+        assert_eq!(
+            said("callers", "http://127.0.0.1:8081/call"),
+            ["call        http://127.0.0.1:8081/call   in a browser"]
+        );
     }
 }

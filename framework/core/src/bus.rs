@@ -10,9 +10,7 @@ use crate::time::{Time, TimeDelta};
 pub struct Dropped {
     /// Why, as a short stable phrase such as `wrong CRC` or `frame before key frame`.
     pub reason: &'static str,
-    /// How many pieces, such as buffers; mostly 1.
-    pub times: u64,
-    /// How many bytes in all.
+    /// How many bytes.
     pub bytes: u64,
     /// Where in the input they began.
     pub offset: Option<u64>,

@@ -190,6 +190,9 @@ impl<T> Drop for Promise<T> {
     }
 }
 
+/// What makes keys.
+type Entropy = dyn Fn() -> io::Result<[u8; 32]> + Send + Sync;
+
 type Shared = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 /// Everything an element may ask of the outside. Cheap to clone.
@@ -207,13 +210,23 @@ pub struct Env {
     pub trace: Option<Arc<dyn TraceSink>>,
     shared: Arc<Mutex<Shared>>,
     random: Arc<AtomicU64>,
+    entropy: Option<Arc<Entropy>>,
 }
 
 impl Env {
     /// An environment without network and tasks, whose random numbers follow from `seed`.
     pub fn new(clock: Arc<dyn Clock>, fs: Arc<dyn Fs>, seed: u64) -> Self {
         let random = Arc::new(AtomicU64::new(seed));
-        Self { clock, fs, net: Arc::new(NoNet), tasks: Arc::new(NoTasks), trace: None, shared: Arc::default(), random }
+        Self {
+            clock,
+            fs,
+            net: Arc::new(NoNet),
+            tasks: Arc::new(NoTasks),
+            trace: None,
+            shared: Arc::default(),
+            random,
+            entropy: None,
+        }
     }
 
     /// The same with this network and these tasks.
@@ -224,6 +237,24 @@ impl Env {
     /// The same, with somebody who wants to see the conversations with peers.
     pub fn with_trace(self, trace: Arc<dyn TraceSink>) -> Self {
         Self { trace: Some(trace), ..self }
+    }
+
+    /// The same, with keys that nobody can guess.
+    pub fn with_entropy(self, entropy: impl Fn() -> io::Result<[u8; 32]> + Send + Sync + 'static) -> Self {
+        Self { entropy: Some(Arc::new(entropy)), ..self }
+    }
+
+    /// A new key for signing. In a simulation it follows from the seed, like everything else there.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn key(&self) -> io::Result<[u8; 32]> {
+        let Some(entropy) = &self.entropy else {
+            let mut key = [0; 32];
+            key.chunks_exact_mut(8).for_each(|part| part.copy_from_slice(&self.random().to_be_bytes()));
+            return Ok(key);
+        };
+        entropy()
     }
 
     /// What all elements of a runtime share of this type, such as its listeners by address; made when first asked for.
@@ -252,7 +283,7 @@ impl Env {
         }))
     }
 
-    /// The next random number (SplitMix64: for jitter and identifiers, not for keys).
+    /// The next random number (SplitMix64: for jitter and identifiers, not for keys, which [`Env::key`] makes).
     pub fn random(&self) -> u64 {
         const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
         let mut z = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);

@@ -136,7 +136,7 @@ impl Output {
 
     /// Counts input that is left out.
     pub fn dropped(&mut self, reason: &'static str, bytes: u64, offset: Option<u64>) {
-        self.post(MessageKind::Dropped(Dropped { reason, times: 1, bytes, offset }));
+        self.post(MessageKind::Dropped(Dropped { reason, bytes, offset }));
     }
 
     /// Asks for [`crate::Transform::wake`] at a time; a later call replaces an earlier one.

@@ -249,17 +249,6 @@ typedef struct ms_host {
     uint32_t (*caps_equal)(const ms_caps *a, const ms_caps *b);
 } ms_host;
 
-/* ---- Extensions ---------------------------------------------------------------------------------------------------- */
-
-/* Of the host, revision 1: tells of many losses at once, where a library counts them itself. [any] */
-#define MS_EXT_LOSSES "millstream.losses"
-typedef struct ms_losses {
-    uint32_t size;
-    uint32_t reserved;
-    /* `times` pieces of input, `bytes` in all or 0, were left out: counts as that many messages MS_MESSAGE_DROPPED */
-    void (*add)(const struct ms_host *host, ms_str reason, uint64_t times, uint64_t bytes);
-} ms_losses;
-
 /* ---- Sending and receiving ----------------------------------------------------------------------------------------- */
 
 /* Where an element puts what it makes, during the call that it is given to. Never waits. */

@@ -3,7 +3,6 @@
 //! `abi.lock` holds them for ABI 1.0 on machines of 64 bits, and a test lets it grow only at the end of each struct; another test
 //! compiles a C program that prints the same from the header.
 
-use crate::extension::Losses;
 use crate::{
     Buffer, BufferVtable, Create, Element, ErrorRecord, Event, Factory, Host, Inbox, Item, Message, Need, Output, Pad,
     Pair, Peek, Plugin, Produced, Request, Slice, Str,
@@ -68,7 +67,6 @@ pub fn structs() -> Vec<Struct> {
         Factory = "ms_factory" { size reserved manifest create elements describe }
         Pad = "ms_pad" { size flags name caps }
         Create = "ms_create" { size live element name settings sinks sink_count srcs src_count }
-        Losses = "ms_losses" { size reserved add }
     }
 }
 

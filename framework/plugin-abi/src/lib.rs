@@ -13,7 +13,6 @@
 //! | [`buffer`] | reference-counted media |
 //! | [`event`] | everything else that flows, and requests |
 //! | [`report`] | errors and messages |
-//! | [`extension`] | what either side may have beyond that |
 //! | [`layout`] | names, offsets and sizes of it all, for the lock file and the C probe |
 //!
 //! Rules that hold everywhere: a struct begins with its size and grows at the end only, except those that say that they are frozen;
@@ -27,7 +26,6 @@
 pub mod buffer;
 pub mod element;
 pub mod event;
-pub mod extension;
 pub mod host;
 pub mod layout;
 pub mod output;

@@ -269,7 +269,7 @@ pub(crate) unsafe fn message(message: *const abi::Message) -> Result<MessageKind
         message::RECOVERED => MessageKind::Recovered { after: duration },
         message::DROPPED => {
             let offset = u64::try_from(abi.offset).ok();
-            MessageKind::Dropped(Dropped { reason: name()?, times: 1, bytes: abi.bytes, offset })
+            MessageKind::Dropped(Dropped { reason: name()?, bytes: abi.bytes, offset })
         }
         message::LATENCY => MessageKind::Latency(duration),
         message::LATE => MessageKind::Element { name: "late", fields: vec![("ns", duration.nanos().to_string())] },

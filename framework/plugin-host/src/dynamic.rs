@@ -108,10 +108,6 @@ pub fn answer(library: &Path, name: Option<&str>) -> Result<String, Refused> {
     Ok(text.unwrap_or_default().to_owned())
 }
 
-fn ended(status: std::process::ExitStatus) -> String {
-    format!("it ended when it was asked for its elements ({status})")
-}
-
 /// Asks in a process of its own: what a library of the system does there (crash, print, start threads) is no trouble here.
 fn ask_program(program: &Path, plugin: &Installed, name: Option<&str>) -> Result<String, Refused> {
     let trouble = |what: String| {
@@ -138,8 +134,7 @@ fn ask_program(program: &Path, plugin: &Installed, name: Option<&str>) -> Result
     let _ = std::fs::remove_file(&answer);
     match text {
         Ok(text) if status.success() => Ok(text),
-        Ok(text) => Err(Refused::from_text(&plugin.library, &text).unwrap_or_else(|| trouble(ended(status)))),
-        Err(_) => Err(trouble(ended(status))),
+        _ => Err(trouble(format!("it ended when it was asked for its elements ({status})"))),
     }
 }
 

@@ -28,17 +28,6 @@ impl Refused {
     pub(crate) fn new(file: &Path, reason: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { file: file.to_owned(), reason: reason.into(), advice: advice.into() }
     }
-
-    /// For another process, which knows the file.
-    pub fn to_text(&self) -> String {
-        serde_json::json!({ "reason": self.reason, "advice": self.advice }).to_string()
-    }
-
-    /// What [`Refused::to_text`] wrote.
-    pub(crate) fn from_text(file: &Path, text: &str) -> Option<Self> {
-        let said: serde_json::Value = serde_json::from_str(text).ok()?;
-        Some(Self::new(file, said.get("reason")?.as_str()?, said.get("advice")?.as_str()?))
-    }
 }
 
 impl fmt::Display for Refused {
@@ -117,7 +106,10 @@ impl Library {
     fn load(file: &Path, path: &Path) -> Result<Self, Refused> {
         // SAFETY: loading runs the library's initialisers, which is what a user who installs a plugin asks for.
         let library = unsafe { libloading::Library::new(file) };
-        let library = library.map_err(|error| not_loaded(path, &one_line(&error)))?;
+        let library = library.map_err(|e| {
+            let reason = format!("the system does not load it: {}", one_line(&e));
+            Refused::new(path, reason, "install what it misses, or build it for this system")
+        })?;
         // SAFETY: of what type the symbol is, its magic says; it is read as a number first.
         let symbol = unsafe { library.get::<*const abi::Plugin>(abi::SYMBOL) }.map(|symbol| *symbol);
         let no_plugin = || {
@@ -287,28 +279,6 @@ fn private_copy(path: &Path) -> std::io::Result<PathBuf> {
     Ok(copy)
 }
 
-/// Debian's packages of libraries that plugins of ours need.
-const PACKAGES: [(&str, &str); 3] =
-    [("libgstreamer-", "libgstreamer1.0-0"), ("libgst", "libgstreamer-plugins-base1.0-0"), ("libg", "libglib2.0-0")];
-
-/// What the loader of the system says, in words.
-fn not_loaded(path: &Path, said: &str) -> Refused {
-    // As glibc and musl say it: `NAME: cannot open shared object file`, `Error loading shared library NAME:`.
-    let missing = said.split(|c: char| c.is_whitespace() || c == ':').find(|word| word.contains(".so"));
-    let missing = missing.filter(|name| said.contains("shared") && !path.ends_with(name) && !name.contains('/'));
-    let Some(name) = missing else {
-        return Refused::new(path, format!("the system does not load it: {said}"), "build it for this system");
-    };
-    let package = PACKAGES.iter().find(|(start, _)| name.starts_with(start));
-    let advice = match package {
-        Some((_, package)) => format!("install it: `apt-get install {package}`"),
-        None => "install the package that has it".to_owned(),
-    };
-    Refused::new(path, format!("it needs the library {name}, which is not installed"), advice)
-}
-
 fn one_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let texts: Vec<String> = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect();
-    texts.join(": ").lines().collect::<Vec<_>>().join(" ")
+    error.to_string().lines().collect::<Vec<_>>().join(" ")
 }

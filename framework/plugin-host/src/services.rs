@@ -5,13 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use millstream_core::{Dropped, Env, Error, MessageKind, Output, Time, TimeDelta};
+use millstream_core::{Env, Error, MessageKind, Output, Time, TimeDelta};
 use millstream_plugin_abi as abi;
-use millstream_plugin_abi::extension::{self, Losses};
 use millstream_plugin_abi::{Str, status};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::intern::intern_name;
 use crate::{caps, convert, memory};
 
 /// Messages that wait for a call of the element; beyond it they are counted. A thread of a plugin may post faster than its element runs.
@@ -234,27 +232,8 @@ unsafe fn with<T>(host: *const abi::Host, otherwise: T, body: impl FnOnce(&Share
     }
 }
 
-/// See [`Losses`].
-static LOSSES: Losses = Losses { size: size_of::<Losses>() as u32, reserved: 0, add: Some(add_losses) };
-
-unsafe extern "C" fn get_extension(_: *const abi::Host, id: Str, revision: u32) -> *const c_void {
-    // SAFETY: text of the plugin, valid during the call.
-    match (unsafe { id.get() }, revision) {
-        (Some(extension::LOSSES), 1) => (&raw const LOSSES).cast(),
-        _ => std::ptr::null(),
-    }
-}
-
-unsafe extern "C" fn add_losses(host: *const abi::Host, reason: Str, times: u64, bytes: u64) {
-    // SAFETY: called by the plugin with the host that it was given, and text.
-    unsafe {
-        with(host, (), |shared| {
-            let reason = reason.get().map_or("other", intern_name);
-            if times > 0 {
-                shared.post(MessageKind::Dropped(Dropped { reason, times, bytes, offset: None }));
-            }
-        });
-    }
+unsafe extern "C" fn get_extension(_: *const abi::Host, _: Str, _: u32) -> *const c_void {
+    std::ptr::null()
 }
 
 unsafe extern "C" fn log(host: *const abi::Host, level: u32, target: Str, text: Str) {

@@ -5,16 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use millstream_core::{Caps, Error, ErrorKind, Time, TimeDelta};
 use millstream_plugin_abi as abi;
-use millstream_plugin_abi::extension::{self, Losses};
 use millstream_plugin_abi::report::{error, message};
-use millstream_plugin_abi::{NONE, Pair, Str, has_field};
+use millstream_plugin_abi::{NONE, Pair, Str};
 
 use crate::buffer::Buffer;
 
 pub use millstream_plugin_abi::host::level;
-
-/// Losses that a host which does not know of many at once is told of: beyond it they only fill its bus.
-const MAX_ONE_BY_ONE: u64 = 100;
 
 /// The host's services for one element. Cheap to clone, for threads of the element's own; after the element is gone, calls do nothing.
 #[derive(Clone)]
@@ -137,23 +133,6 @@ impl Host {
     /// Posts a warning: something is wrong, and the element goes on.
     pub fn warn(&self, error: &Error) {
         with_record(error, |record| self.post_raw(&abi::Message { error: record, ..blank(message::WARNING) }));
-    }
-
-    /// Counts input that is left out, many pieces at once: reason, how many, and bytes of them all or 0.
-    pub fn lost(&self, reason: &str, times: u64, bytes: u64) {
-        let told = self.with(|raw, host| {
-            // SAFETY: a function of the host, called with itself and text; what it gives for this id is that struct.
-            let losses = unsafe { host.get_extension?(raw, Str::new(extension::LOSSES), 1).cast::<Losses>().as_ref() }?;
-            let add = has_field!(losses.size, Losses, add).then_some(losses.add)??;
-            // SAFETY: a function of the host, called with itself and text.
-            unsafe { add(raw, Str::new(reason), times, bytes) };
-            Some(())
-        });
-        if told.is_none() && times > 0 {
-            // A host without the extension hears of them one by one, and of all the bytes with the first.
-            let one = |n| self.post(&Message::Dropped(reason.to_owned(), if n == 0 { bytes } else { 0 }, None));
-            (0..times.min(MAX_ONE_BY_ONE)).for_each(one);
-        }
     }
 
     /// Posts on the bus.

@@ -27,14 +27,7 @@ impl BusSender {
             MessageKind::Warning(e) => tracing::warn!(element = &**element, "{e}"),
             MessageKind::Error(e) => tracing::error!(element = &**element, "{e}"),
             MessageKind::Dropped(d) => {
-                tracing::warn!(
-                    element = &**element,
-                    times = d.times,
-                    bytes = d.bytes,
-                    offset = d.offset,
-                    "dropped: {}",
-                    d.reason
-                );
+                tracing::warn!(element = &**element, bytes = d.bytes, offset = d.offset, "dropped: {}", d.reason);
             }
             MessageKind::Restarting { error, wait, attempt } => {
                 tracing::warn!(element = &**element, attempt, "restarting in {wait}: {error}");

@@ -73,7 +73,7 @@ impl Runtime {
         let seed = clock_seed();
         let tasks = Arc::new(net::TokioTasks { handle: tokio.handle().clone(), threads: true });
         let env = Env::new(Arc::new(clock::RealClock::new()), Arc::new(fs::RealFs), seed);
-        let env = env.with_net(Arc::new(net::Tcp), tasks);
+        let env = env.with_net(Arc::new(net::Tcp), tasks).with_entropy(system_key);
         Ok(Self { tokio, env, simulated: false, limits: TeardownLimits::default(), files: Arc::default() })
     }
 
@@ -152,6 +152,14 @@ impl Runtime {
     pub fn shut_down(self) {
         self.tokio.shutdown_background();
     }
+}
+
+/// Random numbers of the operating system.
+fn system_key() -> io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|error| io::Error::other(format!("the system has no random numbers: {error}")))?;
+    Ok(key)
 }
 
 fn clock_seed() -> u64 {

@@ -114,10 +114,9 @@ impl DropStats {
     pub(crate) fn count(&self, dropped: &Dropped) -> bool {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = reasons.entry(dropped.reason).or_default();
-        let first = count.times == 0;
-        count.times = count.times.saturating_add(dropped.times);
+        count.times += 1;
         count.bytes = count.bytes.saturating_add(dropped.bytes);
-        first
+        count.times == 1
     }
 
     pub(crate) fn read(&self) -> BTreeMap<&'static str, DropCount> {

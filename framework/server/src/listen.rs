@@ -55,14 +55,17 @@ pub enum Guest {
     Publisher,
     /// Somebody who plays it.
     Player,
+    /// Somebody who talks to others, with a browser.
+    Caller,
 }
 
-/// The message `address`, by which an element says, once it listens, where it is reached: `for` has `publishers` or `players`, `url` the
+/// The message `address`, by which an element says, once it listens, where it is reached: `for` has `publishers`, `players` or `callers`, `url` the
 /// whole URL. `path` begins with a slash. What listens everywhere is reached on this machine.
 pub fn address(guest: Guest, scheme: &str, local: SocketAddr, path: &str) -> MessageKind {
     let guests = match guest {
         Guest::Publisher => "publishers",
         Guest::Player => "players",
+        Guest::Caller => "callers",
     };
     let url = url(scheme, local, path);
     MessageKind::Element { name: "address", fields: vec![("for", guests.to_owned()), ("url", url)] }

@@ -99,20 +99,6 @@ fn from_value(value: &glib::Value) -> Option<Value> {
     value.get::<u32>().map(i64::from).or_else(|_| value.get::<i64>()).ok().map(Value::Int)
 }
 
-/// The language that tags name, of ISO 639-2 as ours have it, where both know it. GStreamer's is of ISO 639-1 where that has one.
-pub(crate) fn language(tags: &gst::TagListRef) -> Option<String> {
-    let code = tags.get::<gst::tags::LanguageCode>()?;
-    gstreamer_tag::language_codes::language_code_iso_639_2b(code.get()).map(|code| code.to_string())
-}
-
-/// Tags that name a language of ours, if GStreamer knows it.
-pub(crate) fn language_tags(language: &str) -> Option<gst::TagList> {
-    let code = gstreamer_tag::language_codes::language_code_iso_639_1(language)?;
-    let mut tags = gst::TagList::new();
-    tags.make_mut().add::<gst::tags::LanguageCode>(&code.as_str(), gst::TagMergeMode::Replace);
-    Some(tags)
-}
-
 /// What may flow over a link, for an `appsink`. Text that GStreamer does not understand allows all.
 pub(crate) fn filter(allowed: &str) -> gst::Caps {
     allowed.parse().unwrap_or_else(|_| gst::Caps::new_any())

@@ -28,8 +28,6 @@ pub(crate) struct Input {
     /// It knows whether times or bytes will come, and runs as soon as the gate is open.
     running: bool,
     gate: Arc<Gate>,
-    /// What GStreamer has not been told of the stream.
-    language: Option<gst::TagList>,
     pub(crate) ended: bool,
 }
 
@@ -93,17 +91,7 @@ impl Input {
             .build();
         src.set_locked_state(true);
         let gate = gate.clone();
-        Self {
-            pad,
-            src,
-            segment: None,
-            room: MAX_SMALL,
-            deltas: true,
-            running: false,
-            gate,
-            language: None,
-            ended: false,
-        }
+        Self { pad, src, segment: None, room: MAX_SMALL, deltas: true, running: false, gate, ended: false }
     }
 
     /// Has requests of what comes behind told to the element: its upstream events end here.
@@ -134,8 +122,7 @@ impl Input {
             }
             Item::Gap(gap) => self.gap(&gap),
             Item::Eos | Item::Absent => self.end()?,
-            Item::StreamStart(info) => self.language = info.language.as_deref().and_then(caps::language_tags),
-            Item::Flush(_) => {}
+            Item::StreamStart(_) | Item::Flush(_) => {}
             other => return Ok(Some(other)),
         }
         Ok(None)
@@ -163,9 +150,6 @@ impl Input {
 
     fn buffer(&mut self, buffer: &Buffer) -> Result<()> {
         self.run()?;
-        if let Some(tags) = self.language.take() {
-            self.src.send_event(gst::event::Tag::new(tags));
-        }
         let mut made = buffer::to_gst(buffer, self.deltas);
         let segment = self.segment.get_or_insert_with(|| Segment::time(Time::ZERO));
         if let Some(made) = made.get_mut() {

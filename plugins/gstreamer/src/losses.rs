@@ -11,6 +11,8 @@ use crate::signal::Signal;
 
 /// An element that goes on losing is told of so often.
 const WARN_EVERY: TimeDelta = TimeDelta::from_secs(10);
+/// Losses that one message may tell of: a counter of an element that says more has been set anew, or is wrong.
+const MAX_AT_ONCE: u64 = 1000;
 /// Buffers in a leaky queue that are told apart; beyond it the oldest is forgotten. GStreamer's own limit is 200.
 const MAX_QUEUED: usize = 16 << 10;
 
@@ -81,7 +83,7 @@ impl Losses {
     }
 
     /// An element has left out so many since it told, and has passed on so many in all.
-    fn add(&self, host: &Host, name: &str, reason: Reason, (lost, bytes): (u64, u64), passed: u64) {
+    fn add(&self, host: &Host, name: &str, reason: Reason, lost: u64, passed: u64) {
         let warning = {
             let mut all = self.lock();
             let loss = all.entry(name.to_owned()).or_default();
@@ -91,7 +93,7 @@ impl Losses {
             let due = loss.told.is_none_or(|(at, _)| now.since(at) >= WARN_EVERY);
             (due && lost > 0).then(|| loss.told = Some((now, loss.lost))).and_then(|()| loss.warning(name))
         };
-        host.lost(reason.name(), lost, bytes);
+        (0..lost).for_each(|_| host.post(&Message::Dropped(reason.name().to_owned(), 0, None)));
         if let Some(warning) = warning {
             host.warn(&warning);
         }
@@ -109,7 +111,7 @@ impl Losses {
             // One that does not count posts for each, as cameras do.
             count(lost).map_or(1, |lost| lost.saturating_sub(loss.lost))
         };
-        self.add(host, name, Reason::Late, (fresh, 0), count(passed).unwrap_or_default());
+        self.add(host, name, Reason::Late, fresh.min(MAX_AT_ONCE), count(passed).unwrap_or_default());
     }
 
     /// It ends: tells of what has been lost since the last time.
@@ -135,18 +137,15 @@ fn is_leaky(element: &gst::Element) -> bool {
     leaky.is_some_and(|leaky| leaky != "no" && leaky != "not-leaky")
 }
 
-/// Address and bytes of what waits in a queue.
-type Waiting = (usize, u64);
-
-/// What is in a queue, in order.
+/// What is in a queue, by address, in order.
 #[derive(Default)]
 struct Queued {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<usize>,
     passed: u64,
 }
 
 impl Queued {
-    fn enters(&mut self, item: Waiting) {
+    fn enters(&mut self, item: usize) {
         if self.waiting.len() == MAX_QUEUED {
             self.waiting.pop_front();
         }
@@ -155,24 +154,23 @@ impl Queued {
 
     /// What was before it and did not come out has been left out. An address that is used again counts for its predecessor: the next
     /// to come out makes up for it.
-    fn leaves(&mut self, (item, _): Waiting) -> (u64, u64) {
+    fn leaves(&mut self, item: usize) -> u64 {
         self.passed += 1;
-        let before = self.waiting.iter().position(|(waiting, _)| *waiting == item);
-        let lost = lost(self.waiting.drain(..before.unwrap_or(self.waiting.len())));
-        self.waiting.pop_front();
+        let mut lost = 0;
+        while let Some(first) = self.waiting.pop_front() {
+            if first == item {
+                break;
+            }
+            lost += 1;
+        }
         lost
     }
 }
 
-/// How many, and their bytes.
-fn lost(waiting: impl Iterator<Item = Waiting>) -> (u64, u64) {
-    waiting.fold((0, 0), |(count, bytes), (_, more)| (count + 1, bytes + more))
-}
-
-fn address(data: Option<&gst::PadProbeData<'_>>) -> Option<Waiting> {
+fn address(data: Option<&gst::PadProbeData<'_>>) -> Option<usize> {
     match data? {
-        gst::PadProbeData::Buffer(buffer) => Some((buffer.as_ptr().addr(), buffer.size() as u64)),
-        gst::PadProbeData::BufferList(list) => Some((list.as_ptr().addr(), list.calculate_size() as u64)),
+        gst::PadProbeData::Buffer(buffer) => Some(buffer.as_ptr().addr()),
+        gst::PadProbeData::BufferList(list) => Some(list.as_ptr().addr()),
         _ => None,
     }
 }
@@ -184,8 +182,8 @@ fn watch_queue(queue: &gst::Element, signal: &Arc<Signal>) {
     let (entering, name) = (queued.clone(), queue.name().to_string());
     let tell = {
         let signal = signal.clone();
-        move |lost: (u64, u64), passed: u64| {
-            if lost.0 > 0 {
+        move |lost: u64, passed: u64| {
+            if lost > 0 {
                 signal.losses.add(&signal.host, &name, Reason::Full, lost, passed);
             }
         }
@@ -199,17 +197,17 @@ fn watch_queue(queue: &gst::Element, signal: &Arc<Signal>) {
     src.add_probe(media | gst::PadProbeType::EVENT_FLUSH | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let (lost, passed) = {
             let mut queued = queued.lock().unwrap_or_else(PoisonError::into_inner);
-            let gone = match (address(info.data.as_ref()), info.event().map(|event| event.type_())) {
+            let lost = match (address(info.data.as_ref()), info.event().map(|event| event.type_())) {
                 (Some(item), _) => queued.leaves(item),
                 // Nothing waits before the end: what has not come out does not come any more.
-                (None, Some(gst::EventType::Eos)) => lost(queued.waiting.drain(..)),
+                (None, Some(gst::EventType::Eos)) => queued.waiting.drain(..).count() as u64,
                 (None, Some(gst::EventType::FlushStop)) => {
                     queued.waiting.clear();
-                    (0, 0)
+                    0
                 }
-                _ => (0, 0),
+                _ => 0,
             };
-            (gone, queued.passed)
+            (lost, queued.passed)
         };
         tell(lost, passed);
         gst::PadProbeReturn::Ok
@@ -224,12 +222,11 @@ mod tests {
     fn what_a_leaky_queue_leaves_out_at_either_end_is_counted() {
         // The oldest: of five, two come out.
         let mut queued = Queued::default();
-        (1..=5).for_each(|item| queued.enters((item, 10)));
-        assert_eq!([queued.leaves((4, 10)), queued.leaves((5, 10))], [(3, 30), (0, 0)]);
+        (1..=5).for_each(|item| queued.enters(item));
+        assert_eq!([queued.leaves(4), queued.leaves(5)], [3, 0]);
         // The newest, whose memory is used again for what comes next.
-        [1, 2, 3, 3, 4].into_iter().for_each(|item| queued.enters((item, 10)));
-        let gone = [(0, 0), (0, 0), (0, 0), (1, 10)];
-        assert_eq!([1, 2, 3, 4].map(|item| queued.leaves((item, 10))), gone);
+        [1, 2, 3, 3, 4].into_iter().for_each(|item| queued.enters(item));
+        assert_eq!([1, 2, 3, 4].map(|item| queued.leaves(item)), [0, 0, 0, 1]);
         assert_eq!(queued.passed, 6);
     }
 }

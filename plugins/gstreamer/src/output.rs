@@ -28,8 +28,6 @@ pub(crate) struct OutputPad {
     all_in: Arc<AtomicBool>,
     /// The host says the end itself, as it does for sources.
     silent: bool,
-    /// Of the stream, from tags ahead of its first sample.
-    language: Option<String>,
     caps: Option<gst::Caps>,
     segment: Option<Segment>,
     /// Running time of what was sent last, until somebody looks.
@@ -77,7 +75,6 @@ impl OutputPad {
             ended: false,
             all_in,
             silent,
-            language: None,
             caps: None,
             segment: None,
             sent: None,
@@ -133,7 +130,7 @@ impl OutputPad {
         if !std::mem::replace(&mut self.started, true) {
             let id = self.sink.static_pad("sink").and_then(|pad| pad.stream_id());
             let id = id.map_or_else(|| self.name.clone(), |id| id.to_string());
-            out.push(self.pad, Item::StreamStart(Arc::new(StreamInfo { id, language: self.language.clone() })));
+            out.push(self.pad, Item::StreamStart(Arc::new(StreamInfo { id, language: None })));
         }
         let fresh = sample.caps().filter(|caps| self.caps.as_deref() != Some(*caps));
         if let Some(fresh) = fresh {
@@ -155,9 +152,6 @@ impl OutputPad {
     }
 
     fn event(&mut self, event: Option<&gst::Event>, timeline: &Timeline, out: &mut Output) {
-        if let Some(gst::EventView::Tag(tag)) = event.map(|event| event.view()) {
-            self.language = caps::language(tag.tag()).or(self.language.take());
-        }
         let Some(event) = event.filter(|_| self.started) else { return };
         match event.view() {
             gst::EventView::Gap(gap) => {

@@ -96,12 +96,7 @@ fn not_used(refused: &Refused) -> Exit {
 fn ask(args: &AskArgs) -> Outcome {
     let text = match answer(&args.library, args.element.as_deref()) {
         Ok(text) => text,
-        Err(refused) => {
-            if let Some(file) = &args.output {
-                std::fs::write(file, refused.to_text())?;
-            }
-            return Ok(not_used(&refused));
-        }
+        Err(refused) => return Ok(not_used(&refused)),
     };
     match &args.output {
         Some(file) => std::fs::write(file, text)?,

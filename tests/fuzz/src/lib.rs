@@ -8,6 +8,7 @@ pub mod codec;
 pub mod flv;
 pub mod recording;
 pub mod rtmp;
+pub mod signaling;
 pub mod sound;
 pub mod text;
 pub mod ts;
@@ -49,6 +50,7 @@ pub const BODIES: &[Body] = &[
     ("rtmp_server", rtmp::server),
     ("rtmp_tape", recording::tape),
     ("rtmp_trace", rtmp::trace),
+    ("signaling", signaling::board),
     ("ts_demux", ts::demux),
     ("ts_pes", ts::pes),
     ("ts_psi", ts::psi),

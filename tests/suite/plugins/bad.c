@@ -1,5 +1,5 @@
 /*
- * A plugin with a fault, of which the tests compile one at a time: -DFAULT_... With -DASKS it has none, and asks for extensions.
+ * A plugin with a fault, of which the tests compile one at a time: -DFAULT_...
  *
  * Its element `bad` passes everything on as far as its fault lets it.
  */
@@ -75,12 +75,6 @@ static int32_t on_buffer(ms_element *element, uint32_t pad, ms_buffer *buffer, m
     return out->push_buffer(out, 0, buffer);
 #elif defined(FAULT_TWICE)
     buffer->vtable->unref(buffer);
-    return out->push_buffer(out, 0, buffer);
-#elif defined(ASKS)
-    {
-        const ms_losses *losses = self->host->get_extension(self->host, ms_text(MS_EXT_LOSSES), 1);
-        losses->add(self->host, ms_text("asked"), 3, 40);
-    }
     return out->push_buffer(out, 0, buffer);
 #elif defined(FAULT_CRASH)
     return *(volatile int32_t *)(uintptr_t)self->kept;
@@ -160,18 +154,6 @@ static ms_element *create(const ms_factory *factory, const ms_host *host, const 
     self->element.stop = stop;
     self->element.destroy = destroy;
     self->host = host;
-#ifdef ASKS
-    {
-        const ms_losses *losses = host->get_extension(host, ms_text(MS_EXT_LOSSES), 1);
-        const int known = losses != NULL && losses->size >= sizeof *losses && losses->add != NULL;
-        if (!known || host->get_extension(host, ms_text(MS_EXT_LOSSES), 2) != NULL ||
-            host->get_extension(host, ms_text("millstream.nothing"), 1) != NULL) {
-            ms_fail(host, MS_ERROR_BUG, "the host gives other extensions than it has", "");
-            free(self);
-            return NULL;
-        }
-    }
-#endif
 #ifdef FAULT_ELEMENT_SIZE
     self->element.size = 24;
 #endif

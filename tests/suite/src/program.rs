@@ -25,8 +25,17 @@ pub struct Said {
 /// # Panics
 /// When it cannot be started or takes too long.
 pub fn run<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>) -> Said {
+    run_with(program, args, &[])
+}
+
+/// The same with variables of the environment in addition.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_with<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>, set: &[(&str, &str)]) -> Said {
     let mut child = Command::new(program)
         .args(args)
+        .envs(set.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -546,7 +546,13 @@ fn httpflv_pull() {
 
 #[test]
 fn every_shipped_pipeline_is_tested_and_says_its_use_case() {
-    let tests = concat!(include_str!("pipelines.rs"), include_str!("transcode.rs"), include_str!("viewer.rs"));
+    let tests = [
+        include_str!("pipelines.rs"),
+        include_str!("transcode.rs"),
+        include_str!("viewer.rs"),
+        include_str!("call.rs"),
+    ]
+    .concat();
     let folder = std::fs::read_dir(root().join("pipelines")).expect("a folder");
     let mut seen = 0;
     for path in

@@ -28,19 +28,6 @@ fn the_header_of_abi_1_0_is_never_changed() {
 }
 
 #[test]
-fn p_38_extensions_are_given_by_id_and_revision_and_others_are_null() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let source = root().join("tests/suite/plugins/bad.c");
-    write_manifest(&compile(&source, "bad", &plugins::include(), dir.path(), &["-DASKS"]));
-    let loaded = load_launch("fakesrc num-buffers=5 ! bad name=it ! fakesink", &plugins::registry(dir.path()));
-    let runtime = Runtime::new().expect("threads");
-    let mut pipeline = runtime.start(&loaded.unwrap_or_else(|e| panic!("{e}")).graph).unwrap_or_else(|e| panic!("{e}"));
-    runtime.block_on(pipeline.wait()).unwrap_or_else(|e| panic!("{e}"));
-    let asked = pipeline.drops()["it"]["asked"];
-    assert_eq!((asked.times, asked.bytes), (15, 200), "three of 40 bytes for each of five buffers");
-}
-
-#[test]
 fn a_plugin_built_against_abi_1_0_runs() {
     let dir = tempfile::tempdir().expect("a directory");
     let library = compile(&folder().join("plugin.c"), "old", &folder(), dir.path(), &[]);

@@ -130,6 +130,7 @@ replay!(
     rtmp_server,
     rtmp_tape,
     rtmp_trace,
+    signaling,
     ts_demux,
     ts_pes,
     ts_psi,

@@ -75,7 +75,7 @@ impl Timeline {
     /// A buffer where it belongs; an error for what has no place: sound from before the picture that the input was entered at.
     pub(super) fn place(&mut self, src: PadId, mut buffer: Buffer, tags: bool) -> Result<Buffer, Dropped> {
         let bytes = buffer.payload.len() as u64;
-        let left_out = |reason| Dropped { reason, times: 1, bytes, offset: None };
+        let left_out = |reason| Dropped { reason, bytes, offset: None };
         let Some(sent) = self.sent.get_mut(src.index()) else { return Err(left_out("no such pad")) };
         if tags && tag::is_file_header(&buffer.payload) {
             let again = std::mem::replace(&mut sent.file_header, true);

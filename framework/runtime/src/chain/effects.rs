@@ -21,7 +21,7 @@ impl Slot {
     #[cold]
     pub(super) fn left_out(&self, reason: Option<&'static str>, bytes: u64, bus: &BusSender) {
         if let Some(reason) = reason {
-            self.dropped(Dropped { reason, times: 1, bytes, offset: None }, bus);
+            self.dropped(Dropped { reason, bytes, offset: None }, bus);
         }
     }
 }

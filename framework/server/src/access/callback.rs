@@ -91,6 +91,8 @@ fn form_of(visit: &Visit, moment: Moment) -> String {
         (Purpose::Publish, Moment::End) => "publish_done",
         (Purpose::Play, Moment::Begin) => "play",
         (Purpose::Play, Moment::End) => "play_done",
+        (Purpose::Connect, Moment::Begin) => "connect",
+        (Purpose::Connect, Moment::End) => "disconnect",
     };
     let (address, client) = (visit.peer.ip().to_string(), visit.client_id());
     let own = [
@@ -117,6 +119,8 @@ fn json_of(visit: &Visit, moment: Moment) -> String {
         (Purpose::Publish, Moment::End) => "on_unpublish",
         (Purpose::Play, Moment::Begin) => "on_play",
         (Purpose::Play, Moment::End) => "on_stop",
+        (Purpose::Connect, Moment::Begin) => "on_connect",
+        (Purpose::Connect, Moment::End) => "on_close",
     };
     let query = visit.query.reveal();
     let param = if query.is_empty() { String::new() } else { format!("?{query}") };

@@ -24,7 +24,7 @@ fn decode(text: &str) -> String {
 }
 
 /// A form of pairs.
-pub(super) fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+pub fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut form = String::new();
     for (name, value) in pairs {
         if !form.is_empty() {

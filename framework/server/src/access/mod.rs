@@ -16,7 +16,7 @@ mod form;
 mod keys;
 
 pub use callback::CallbackFormat;
-pub use form::pairs;
+pub use form::{form, pairs};
 pub use keys::{EmptyKey, Keys};
 
 use std::net::SocketAddr;
@@ -36,13 +36,15 @@ const KEY: &str = "key";
 /// Keys of one query that are compared: a name and an application have one each.
 const MAX_GIVEN: usize = 4;
 
-/// What a client wants to do with a stream.
+/// What a client wants to do, mostly with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Publish it.
     Publish,
     /// Play it.
     Play,
+    /// Take part in conversations, as the identity that stands in the place of the stream.
+    Connect,
 }
 
 /// What a client said of itself when it connected; empty where it said nothing.

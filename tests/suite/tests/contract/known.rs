@@ -18,7 +18,8 @@ fn e_1_factories_say_what_they_are() {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{name}: as GStreamer names it");
         assert!(!factory.klass.is_empty() && !factory.summary.is_empty(), "{name}");
         assert!(!factory.summary.ends_with('.') && !factory.summary.contains('\n'), "{name}: one line, no full stop");
-        assert!(!factory.pads.is_empty(), "{name} has no pad");
+        let is_service = factory.klass.ends_with("/Service");
+        assert!(is_service == factory.pads.is_empty(), "{name}: a service has no pad, and others have one");
         for pad in &factory.pads {
             let known = pad.presence == Presence::Always && ["sink", "src"].contains(&pad.name);
             let pattern = pad.name.contains('%') && pad.presence == Presence::Request;

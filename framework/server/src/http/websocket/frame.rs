@@ -6,8 +6,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Longest payload of a client's message: players have nothing to say.
-const MAX_PAYLOAD: usize = 4 << 10;
+/// Longest payload of a frame that controls (5.5).
+const MAX_CONTROL: usize = 125;
 
 /// What a frame is (RFC 6455, 11.8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +33,8 @@ pub(super) enum Status {
     Normal = 1000,
     /// The other end broke the rules.
     Protocol = 1002,
+    /// What it sent as text is no UTF-8.
+    NoText = 1007,
     /// What it sent is too long.
     TooBig = 1009,
 }
@@ -41,6 +43,8 @@ pub(super) enum Status {
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct ClientFrame {
     pub(super) opcode: Opcode,
+    /// The message ends with it.
+    pub(super) is_last: bool,
     pub(super) payload: Bytes,
 }
 
@@ -62,18 +66,24 @@ pub(super) fn head(opcode: Opcode, len: usize) -> Bytes {
     head.freeze()
 }
 
-/// A whole frame that says why it is the last.
-pub(super) fn close(status: Status) -> Bytes {
-    let mut frame = BytesMut::from(&head(Opcode::Close, 2)[..]);
-    frame.put_u16(status as u16);
+/// A whole frame that says why it is the last: a status code, and words for people of which what fits is sent (RFC 6455, 5.5.1).
+pub(super) fn close(code: u16, words: &str) -> Bytes {
+    let mut end = words.len().min(MAX_CONTROL - 2);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    let words = words.get(..end).unwrap_or_default();
+    let mut frame = BytesMut::from(&head(Opcode::Close, 2 + words.len())[..]);
+    frame.put_u16(code);
+    frame.extend_from_slice(words.as_bytes());
     frame.freeze()
 }
 
-/// The next frame that has come whole, unmasked.
+/// The next frame that has come whole, unmasked, of at most `longest` bytes.
 ///
 /// # Errors
 /// The status with which the connection is to be closed.
-pub(super) fn read(input: &mut BytesMut) -> Result<Option<ClientFrame>, Status> {
+pub(super) fn read(input: &mut BytesMut, longest: usize) -> Result<Option<ClientFrame>, Status> {
     let (Some(first), Some(second)) = (input.first().copied(), input.get(1).copied()) else { return Ok(None) };
     let opcode = match first & 15 {
         0 => Opcode::Continuation,
@@ -95,10 +105,13 @@ pub(super) fn read(input: &mut BytesMut) -> Result<Option<ClientFrame>, Status> 
             Some(mut field) => (4, usize::from(field.get_u16())),
             None => return Ok(None),
         },
-        127 => return Err(Status::TooBig),
+        127 => match input.get(2..10) {
+            Some(mut field) => (10, usize::try_from(field.get_u64()).map_err(|_| Status::TooBig)?),
+            None => return Ok(None),
+        },
         short => (2, usize::from(short)),
     };
-    if len > MAX_PAYLOAD {
+    if len > longest {
         return Err(Status::TooBig);
     }
     if input.len() < start + 4 + len {
@@ -108,7 +121,7 @@ pub(super) fn read(input: &mut BytesMut) -> Result<Option<ClientFrame>, Status> 
     let mask = input.split_to(4);
     let mut payload = input.split_to(len);
     payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-    Ok(Some(ClientFrame { opcode, payload: payload.freeze() }))
+    Ok(Some(ClientFrame { opcode, is_last: is_whole, payload: payload.freeze() }))
 }
 
 #[cfg(test)]
@@ -118,17 +131,16 @@ mod tests {
     /// RFC 6455, 5.7.
     const HELLO: &[u8] = &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 
+    const LONGEST: usize = 4 << 10;
+
     #[test]
     fn frames_are_those_of_the_standard() {
-        let hello = ClientFrame { opcode: Opcode::Text, payload: Bytes::from_static(b"Hello") };
+        let hello = || ClientFrame { opcode: Opcode::Text, is_last: true, payload: Bytes::from_static(b"Hello") };
         for split in 0..HELLO.len() {
             let mut input = BytesMut::from(&HELLO[..split]);
-            assert_eq!(read(&mut input), Ok(None), "{split}");
+            assert_eq!(read(&mut input, LONGEST), Ok(None), "{split}");
             input.extend_from_slice(&HELLO[split..]);
-            assert_eq!(
-                read(&mut input),
-                Ok(Some(ClientFrame { opcode: hello.opcode, payload: hello.payload.clone() }))
-            );
+            assert_eq!(read(&mut input, LONGEST), Ok(Some(hello())));
             assert!(input.is_empty());
         }
         assert_eq!(head(Opcode::Binary, 256)[..], [0x82, 0x7E, 0x01, 0x00]);
@@ -137,7 +149,8 @@ mod tests {
             (&head(Opcode::Binary, 125)[..], &head(Opcode::Pong, 126)[..]),
             (&[0x82, 125][..], &[0x8A, 126, 0, 126][..])
         );
-        assert_eq!(close(Status::Normal)[..], [0x88, 2, 0x03, 0xE8]);
+        assert_eq!(close(Status::Normal as u16, "")[..], [0x88, 2, 0x03, 0xE8]);
+        assert_eq!(close(4000, "ü".repeat(100).as_str()).len(), 2 + 2 + 122, "whole characters that fit");
     }
 
     #[test]
@@ -149,9 +162,10 @@ mod tests {
             (&[0x09, 0x80], Status::Protocol),
             (&[0x89, 0xFE, 0, 126], Status::Protocol),
             (&[0x82, 0xFE, 0x10, 0x01], Status::TooBig),
-            (&[0x82, 0xFF, 0, 0, 0, 0], Status::TooBig),
+            (&[0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0], Status::TooBig),
+            (&[0x82, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], Status::TooBig),
         ] {
-            assert_eq!(read(&mut BytesMut::from(bytes)), Err(status), "{bytes:x?}");
+            assert_eq!(read(&mut BytesMut::from(bytes), LONGEST), Err(status), "{bytes:x?}");
         }
     }
 }

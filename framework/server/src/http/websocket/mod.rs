@@ -1,6 +1,6 @@
-//! A live stream over a WebSocket (RFC 6455): each piece of it is a binary message.
+//! A WebSocket (RFC 6455): a live stream of which each piece is a binary message, or a conversation.
 //!
-//! Any page may open one, as any may read what is served otherwise (CORS): there are no cookies that another page could abuse. Keys in the
+//! Any page may open one that carries a stream, as any may read what is served otherwise (CORS): there are no cookies that another page could abuse. Keys in the
 //! query are looked at as for every player.
 
 mod frame;
@@ -20,7 +20,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Response, StatusCode, Version};
 use sha1::{Digest as _, Sha1};
 
-use self::frame::{Opcode, Status};
+use self::frame::{ClientFrame, Opcode, Status};
 use super::answer::text;
 use super::body::{Body, Live, Slices};
 use super::routes::{Ask, Connection};
@@ -33,6 +33,56 @@ const MAX_PONGS: usize = 8;
 
 /// Bytes that are read at a time.
 const READ_BLOCK: usize = 1 << 10;
+
+/// Longest message of a client that only listens: players have nothing to say.
+const LISTENER_SAYS: usize = 4 << 10;
+
+/// What one end of a conversation says.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// Text.
+    Text(Bytes),
+    /// Bytes.
+    Binary(Slices),
+    /// Asks the other end whether it is there. Its answer is heard as [`Heard::Alive`].
+    Ping,
+    /// The last: a status code (RFC 6455, 7.4) and words for people.
+    Close(u16, String),
+}
+
+/// What is heard of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A message of text.
+    Text(String),
+    /// A message of bytes.
+    Binary(Bytes),
+    /// It is there, and has said nothing.
+    Alive,
+}
+
+/// One end of a conversation. It is dropped when the connection is over.
+pub trait Talk: Send {
+    /// Longest message of the client, in bytes; a longer one ends the connection.
+    fn longest(&self) -> usize {
+        LISTENER_SAYS
+    }
+    /// What to say next; nothing at the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>>;
+    /// Hears the client. Whoever wants to answer wakes the task of [`Talk::poll_next`].
+    fn hear(&mut self, heard: Heard) {
+        let _ = heard;
+    }
+}
+
+/// A stream as a conversation in which the client says nothing.
+struct Carried(Box<dyn Live>);
+
+impl Talk for Carried {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.0.poll_next(cx).map(|slices| slices.map(Message::Binary))
+    }
+}
 
 /// A request to go on as a WebSocket.
 pub struct Handshake {
@@ -72,13 +122,19 @@ impl Handshake {
 
     /// Goes on as a WebSocket that carries a stream.
     pub fn carry(self, live: Box<dyn Live>) -> Response<Body> {
+        self.talk(Box::new(Carried(live)))
+    }
+
+    /// Goes on as a WebSocket on which both ends talk.
+    pub fn talk(self, talk: Box<dyn Talk>) -> Response<Body> {
         let upgrade = self.upgrade;
         self.connection.go_on_with(Box::pin(async move {
             if let Ok(stream) = upgrade.await {
                 let mut socket = Socket {
                     stream,
-                    live,
+                    talk,
                     input: BytesMut::new(),
+                    begun: None,
                     pongs: VecDeque::new(),
                     output: Slices::default(),
                     closing: false,
@@ -111,8 +167,10 @@ fn accept(key: &[u8]) -> Option<HeaderValue> {
 /// An open WebSocket.
 struct Socket {
     stream: Upgraded,
-    live: Box<dyn Live>,
+    talk: Box<dyn Talk>,
     input: BytesMut,
+    /// A message of which frames are still to come.
+    begun: Option<(Opcode, BytesMut)>,
     pongs: VecDeque<Bytes>,
     /// Of a frame that is being sent.
     output: Slices,
@@ -144,15 +202,22 @@ impl Socket {
                 self.output.push(payload);
                 continue;
             }
-            match ready!(self.live.poll_next(cx)) {
-                Some(slices) => self.output = message(slices),
+            match ready!(self.talk.poll_next(cx)) {
+                Some(Message::Text(text)) => self.output = message(Opcode::Text, text.into()),
+                Some(Message::Binary(slices)) => self.output = message(Opcode::Binary, slices),
+                Some(Message::Ping) => self.output = message(Opcode::Ping, Slices::default()),
+                Some(Message::Close(code, words)) => self.close_with(code, &words),
                 None => self.close(Status::Normal),
             }
         }
     }
 
     fn close(&mut self, status: Status) {
-        self.output.push(frame::close(status));
+        self.close_with(status as u16, "");
+    }
+
+    fn close_with(&mut self, code: u16, words: &str) {
+        self.output.push(frame::close(code, words));
         self.closing = true;
     }
 
@@ -175,22 +240,54 @@ impl Socket {
 
     fn hear(&mut self) {
         while !self.closing {
-            match frame::read(&mut self.input) {
+            match frame::read(&mut self.input, self.talk.longest()) {
                 Ok(None) => return,
                 Ok(Some(frame)) => match frame.opcode {
                     Opcode::Close => self.close(Status::Normal),
-                    Opcode::Ping if self.pongs.len() < MAX_PONGS => self.pongs.push_back(frame.payload),
-                    // A player has nothing to say.
-                    _ => {}
+                    Opcode::Ping => {
+                        if self.pongs.len() < MAX_PONGS {
+                            self.pongs.push_back(frame.payload);
+                        }
+                        self.talk.hear(Heard::Alive);
+                    }
+                    Opcode::Pong => self.talk.hear(Heard::Alive),
+                    Opcode::Continuation | Opcode::Text | Opcode::Binary => match self.assemble(frame) {
+                        Ok(Some(heard)) => self.talk.hear(heard),
+                        Ok(None) => {}
+                        Err(status) => self.close(status),
+                    },
                 },
                 Err(status) => self.close(status),
             }
         }
     }
+
+    /// Puts the frames of a message together (RFC 6455, 5.4).
+    fn assemble(&mut self, frame: ClientFrame) -> Result<Option<Heard>, Status> {
+        let (opcode, payload) = match (frame.opcode, self.begun.take()) {
+            (Opcode::Continuation, None) | (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Status::Protocol),
+            (Opcode::Continuation, Some((opcode, mut begun))) => {
+                if begun.len() + frame.payload.len() > self.talk.longest() {
+                    return Err(Status::TooBig);
+                }
+                begun.extend_from_slice(&frame.payload);
+                (opcode, begun)
+            }
+            (opcode, _) => (opcode, BytesMut::from(frame.payload)),
+        };
+        if !frame.is_last {
+            self.begun = Some((opcode, payload));
+            return Ok(None);
+        }
+        match opcode {
+            Opcode::Text => String::from_utf8(payload.into()).map(Heard::Text).map(Some).map_err(|_| Status::NoText),
+            _ => Ok(Some(Heard::Binary(payload.freeze()))),
+        }
+    }
 }
 
-fn message(slices: Slices) -> Slices {
-    let mut message = Slices::from(frame::head(Opcode::Binary, slices.len()));
+fn message(opcode: Opcode, slices: Slices) -> Slices {
+    let mut message = Slices::from(frame::head(opcode, slices.len()));
     message.append(slices);
     message
 }

@@ -1,0 +1,17 @@
+//! The protocol on the shared HTTP listener.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`element`] | `signalingserver` |
+//! | [`hub`] | a board with its connections, deadlines, and those of this process |
+//! | `door` | whether a token proves an identity |
+//! | `socket` | one WebSocket |
+//! | `outbox` | what waits for one connection |
+//! | `page` | the call page |
+
+mod door;
+pub mod element;
+pub mod hub;
+mod outbox;
+mod page;
+mod socket;
