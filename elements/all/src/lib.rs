@@ -12,6 +12,7 @@
 //! | `millstream-rtmp` | `rtmpsrc`, `rtmpsink`, `rtmpserversrc`, `rtmpserversink` |
 //! | `millstream-signaling` | `signalingserver` |
 //! | `millstream-ts` | `tsdemux`, `tsmux` |
+//! | `millstream-webrtc` (feature `webrtc`) | `whipserversrc`, `whepserversink` |
 
 use millstream_core::Registry;
 
@@ -28,6 +29,8 @@ pub fn registry() -> Registry {
     millstream_rtmp::register(&mut registry);
     millstream_signaling::register(&mut registry);
     millstream_ts::register(&mut registry);
+    #[cfg(feature = "webrtc")]
+    millstream_webrtc::register(&mut registry);
     registry
 }
 

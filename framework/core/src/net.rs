@@ -1,11 +1,11 @@
-//! The network as elements see it: byte streams between two ends, and who listens for them.
+//! The network as elements see it: byte streams between two ends, who listens for them, and datagrams.
 //!
-//! Elements never see a socket. In production these traits stand for TCP; a test puts two sessions on a simulated
+//! Elements never see a socket. In production these traits stand for TCP and UDP; a test puts two sessions on a simulated
 //! network with delay and loss, and the same code runs on it.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -63,6 +63,22 @@ pub trait NetListener: Send {
     fn local(&self) -> SocketAddr;
 }
 
+/// Sends and receives datagrams at an address, as a UDP socket does: each may be lost, come twice, or come late.
+pub trait NetDatagrams: Send + Sync {
+    /// The next datagram behind what `into` holds, and who sent it. What is longer than [`MAX_DATAGRAM`] is cut. One task at a time waits.
+    fn poll_receive(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<SocketAddr>>;
+    /// Sends a datagram, if that can be done without waiting.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is no room, else those of the network.
+    fn try_send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()>;
+    /// Address that it really has: with the port that the system chose for port 0.
+    fn local(&self) -> SocketAddr;
+}
+
+/// Longest datagram that is received whole: what Ethernet carries, and then some for jumbo frames that nobody should send.
+pub const MAX_DATAGRAM: usize = 2048;
+
 /// Makes streams and listeners.
 pub trait Net: Send + Sync {
     /// Addresses of a host by name or literal, in the order in which to try them.
@@ -71,6 +87,15 @@ pub trait Net: Send + Sync {
     fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn NetStream>>>;
     /// Listens at one address. Port 0 lets the system choose.
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn NetListener>>;
+    /// Sends and receives datagrams at one address. Port 0 lets the system choose. Default: there is no way to.
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn NetDatagrams>> {
+        let _ = address;
+        Err(no_net())
+    }
+    /// Addresses of the machine, those of the loopback last. Default: none are known.
+    fn addresses(&self) -> io::Result<Vec<IpAddr>> {
+        Ok(Vec::new())
+    }
 }
 
 /// A network on which nobody can be reached: the one of simulations that bring none.
@@ -124,6 +149,16 @@ impl dyn NetStream {
     /// Those of the network.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+}
+
+impl dyn NetDatagrams {
+    /// [`NetDatagrams::poll_receive`] as a future. Nothing is lost when it is dropped.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub async fn receive(&self, into: &mut BytesMut) -> io::Result<SocketAddr> {
+        poll_fn(|cx| self.poll_receive(cx, into)).await
     }
 }
 

@@ -24,6 +24,7 @@ mod bus;
 mod chain;
 mod clock;
 mod control;
+mod datagrams;
 mod driver;
 mod failures;
 mod fs;

@@ -1,7 +1,7 @@
 //! The real network, and tasks on tokio.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -9,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 #[cfg(target_os = "linux")]
 use millstream_core::TimeDelta;
 use millstream_core::env::{BoxFuture, TaskHandle, Tasks};
-use millstream_core::net::{DirectWrite, Net, NetListener, NetStream};
+use millstream_core::net::{DirectWrite, Net, NetDatagrams, NetListener, NetStream};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
@@ -20,7 +20,7 @@ const BACKLOG: u32 = 4096;
 /// Room made for a read where there is none: some frames of video.
 const READ_ROOM: usize = 64 << 10;
 
-/// TCP.
+/// TCP and UDP.
 pub(crate) struct Tcp;
 
 impl Net for Tcp {
@@ -41,6 +41,14 @@ impl Net for Tcp {
         let listener = socket.listen(BACKLOG)?;
         let local = listener.local_addr()?;
         Ok(Box::new(Listener { listener, local }))
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn NetDatagrams>> {
+        super::datagrams::bind(address)
+    }
+
+    fn addresses(&self) -> io::Result<Vec<IpAddr>> {
+        super::datagrams::addresses()
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`media`](mod@media) | the media corpus, its manifest, and the small fixtures that every clone has |
 //! | [`peers`] | the foreign programs that tests talk to |
 
+mod datagrams;
 pub mod env;
 mod executor;
 pub mod harness;

@@ -8,8 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use millstream_core::env::BoxFuture;
-use millstream_core::net::{DirectWrite, Net, NetListener, NetStream};
+use millstream_core::net::{DirectWrite, Net, NetDatagrams, NetListener, NetStream};
 use millstream_core::{Clock, Time, TimeDelta};
+
+use crate::datagrams::{Posts, Route, Socket};
 
 /// Bytes under way in one direction before the writer waits, as the buffers of two kernels hold.
 const WINDOW: usize = 256 << 10;
@@ -26,11 +28,24 @@ pub struct Weather {
     pub segment: usize,
     /// What is sent gets lost on the way, and nobody is told.
     pub silent: bool,
+    /// Datagrams take up to this much longer, each for itself: more than the distance of two changes their order.
+    pub jitter: TimeDelta,
+    /// Datagrams of a thousand that get lost.
+    pub loss: u16,
+    /// Datagrams of a thousand that arrive twice.
+    pub duplicates: u16,
 }
 
 impl Default for Weather {
     fn default() -> Self {
-        Self { delay: TimeDelta::ZERO, segment: usize::MAX, silent: false }
+        Self {
+            delay: TimeDelta::ZERO,
+            segment: usize::MAX,
+            silent: false,
+            jitter: TimeDelta::ZERO,
+            loss: 0,
+            duplicates: 0,
+        }
     }
 }
 
@@ -52,6 +67,7 @@ struct State {
     /// Addresses whose machines nothing reaches, and that nobody hears of.
     silent: HashSet<SocketAddr>,
     ports: u16,
+    datagrams: Posts,
     hosts: HashMap<String, SocketAddr>,
 }
 
@@ -109,6 +125,17 @@ impl SimNet {
     /// The machine at this address is there again, without what was lost.
     pub fn restore(&self, address: SocketAddr) {
         lock(&self.state).silent.remove(&address);
+    }
+
+    /// From now on the datagrams of a socket come from another address, and those to that address reach it: its machine has changed the
+    /// network, or the router before it has forgotten it.
+    pub fn move_datagrams(&self, socket: SocketAddr, to: SocketAddr) {
+        lock(&self.state).datagrams.move_to(socket, to);
+    }
+
+    /// Counts datagrams that got lost.
+    pub fn lost_datagrams(&self) -> u64 {
+        lock(&self.state).datagrams.lost()
     }
 
     fn local(state: &mut State, address: SocketAddr) -> SocketAddr {
@@ -175,6 +202,24 @@ impl Net for SimNet {
         let backlog = Arc::<Mutex<Backlog>>::default();
         state.listeners.insert(local, backlog.clone());
         Ok(Box::new(Listener { net: self.clone(), backlog, local }))
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn NetDatagrams>> {
+        let mut state = lock(&self.state);
+        let local = Self::local(&mut state, address);
+        let post = state.datagrams.open(local)?;
+        let net = self.clone();
+        let route: Route = Box::new(move |to, bytes| {
+            let state = &mut *lock(&net.state);
+            let gone = |address| state.silent.contains(&address);
+            let silent = state.weather.silent || gone(local) || gone(to);
+            state.datagrams.send(net.clock.now(), &state.weather, silent, (local, to), bytes);
+        });
+        Ok(Arc::new(Socket::new(self.clock.clone(), local, post, route)))
+    }
+
+    fn addresses(&self) -> io::Result<Vec<IpAddr>> {
+        Ok(vec![self.from.unwrap_or(IpAddr::from([127, 0, 0, 1]))])
     }
 }
 

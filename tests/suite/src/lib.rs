@@ -52,6 +52,7 @@ pub mod rtmp;
 pub mod rtmp_server;
 pub mod servers;
 pub mod sim;
+pub mod webrtc;
 pub mod world;
 
 use std::io::Read;

@@ -1,15 +1,18 @@
 //! A request to a response.
 
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
-use millstream_core::Env;
+use millstream_core::{Env, TimeDelta};
 
 use super::body::Body;
 use super::path::normalise;
-use super::routes::{Answer, Ask, Connection, Routes};
+use super::routes::{Answer, Ask, Connection, Route, Routes};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -25,16 +28,28 @@ pub fn text(status: StatusCode, text: &'static str) -> Response<Body> {
 }
 
 /// What a page of another origin may read of a response beside its usual headers.
-const EXPOSED: HeaderValue = HeaderValue::from_static("Content-Range, Date");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Accept-Patch, Accept-Post, Content-Range, Date, ETag, Link, Location, Retry-After");
+
+/// How long a client may take for the body of a request.
+const BODY_TIME: TimeDelta = TimeDelta::from_secs(15);
 
 /// Answers a request.
 pub(super) async fn answer(
     routes: &Routes,
     env: &Env,
     request: &Request<()>,
+    body: Incoming,
     connection: &Connection,
 ) -> Response<Body> {
-    let mut response = match find(routes, request, connection) {
+    let answer = match find(routes, request) {
+        Ok((route, path, beyond)) => {
+            let rest = path.get(beyond..).unwrap_or_default();
+            with(&*route, &Ask { request, connection, rest }, body, env).await
+        }
+        Err(refused) => (*refused).into(),
+    };
+    let mut response = match answer {
         Answer::Now(response) => response,
         Answer::Later(response) => response.await,
     };
@@ -48,28 +63,75 @@ pub(super) async fn answer(
     response
 }
 
-fn find(routes: &Routes, request: &Request<()>, connection: &Connection) -> Answer {
+/// What is at the path of a request, that path, and where the part begins that is beyond where the route is mounted.
+type Found = (Arc<dyn Route>, String, usize);
+
+fn find(routes: &Routes, request: &Request<()>) -> Result<Found, Box<Response<Body>>> {
+    let refused = |text: &'static str| Box::new(self::text(StatusCode::BAD_REQUEST, text));
     // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
     let hosts = request.headers().get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
-        return text(StatusCode::BAD_REQUEST, "A request has one Host.\n").into();
+        return Err(refused("A request has one Host.\n"));
     }
-    match *request.method() {
-        Method::OPTIONS => return options(request).into(),
-        Method::GET | Method::HEAD => {}
-        _ => {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are served.\n");
-            response.headers_mut().insert(header::ALLOW, METHODS);
-            return response.into();
+    let path = normalise(request.uri().path());
+    let found = path.as_ref().and_then(|path| {
+        let (route, rest) = routes.find(path)?;
+        Some((route, path.len() - rest.len()))
+    });
+    match (request.method(), found, path) {
+        (_, Some((route, beyond)), Some(path)) => Ok((route, path, beyond)),
+        (&Method::OPTIONS, ..) => Err(Box::new(options(request, None))),
+        (&Method::GET | &Method::HEAD, _, None) => Err(refused("This is no path.\n")),
+        (&Method::GET | &Method::HEAD, ..) => Err(Box::new(nothing_here())),
+        _ => Err(Box::new(not_allowed(METHODS))),
+    }
+}
+
+async fn with(route: &dyn Route, ask: &Ask<'_>, body: Incoming, env: &Env) -> Answer {
+    let takes = route.takes();
+    match *ask.request.method() {
+        Method::OPTIONS => {
+            let mut response = options(ask.request, takes.map(|takes| HeaderValue::from_static(takes.methods)));
+            route.options(ask, response.headers_mut());
+            response.into()
+        }
+        Method::GET | Method::HEAD => route.answer(ask),
+        ref method => match takes {
+            Some(takes) if takes.allows(method.as_str()) => match whole(body, takes.body, env).await {
+                Ok(body) => route.receive(ask, body),
+                Err(refused) => (*refused).into(),
+            },
+            Some(takes) => not_allowed(HeaderValue::from_static(takes.methods)).into(),
+            None => not_allowed(METHODS).into(),
+        },
+    }
+}
+
+/// The bytes of a body.
+async fn whole(mut body: Incoming, limit: usize, env: &Env) -> Result<Bytes, Box<Response<Body>>> {
+    let mut bytes = BytesMut::new();
+    let mut late = env.clock.sleep_until(env.clock.now() + BODY_TIME);
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => frame,
+            () = &mut late => return Err(Box::new(text(StatusCode::REQUEST_TIMEOUT, "The body took too long.\n"))),
+        };
+        match frame {
+            None => return Ok(bytes.freeze()),
+            Some(Ok(frame)) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Some(Err(_)) => return Err(Box::new(text(StatusCode::BAD_REQUEST, "The body ended early.\n"))),
+        }
+        if bytes.len() > limit {
+            return Err(Box::new(text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.\n")));
         }
     }
-    let Some(path) = normalise(request.uri().path()) else {
-        return text(StatusCode::BAD_REQUEST, "This is no path.\n").into();
-    };
-    match routes.find(&path) {
-        Some((route, rest)) => route.answer(&Ask { request, connection, rest }),
-        None => nothing_here().into(),
-    }
+}
+
+fn not_allowed(methods: HeaderValue) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "This method is not served here.\n");
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
 }
 
 /// The response for a path at which there is nothing.
@@ -78,11 +140,12 @@ pub fn nothing_here() -> Response<Body> {
 }
 
 /// Says what may be asked; to a page that asks before it does (Fetch, 3.3.3), too.
-fn options(request: &Request<()>) -> Response<Body> {
+fn options(request: &Request<()>, methods: Option<HeaderValue>) -> Response<Body> {
     let mut response = text(StatusCode::NO_CONTENT, "");
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, METHODS);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    let methods = methods.unwrap_or(METHODS);
+    headers.insert(header::ALLOW, methods.clone());
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(HeaderValue::from_static("*")));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));

@@ -34,7 +34,7 @@ pub use body::{Body, Live, Slices};
 pub use hyper;
 pub use metrics::{METRICS, READY};
 pub use path::normalise;
-pub use routes::{Answer, Ask, Connection, Mounted, Route};
+pub use routes::{Answer, Ask, Connection, Mounted, Route, Takes};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

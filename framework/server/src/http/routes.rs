@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hyper::{Request, Response};
+use bytes::Bytes;
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use millstream_core::env::BoxFuture;
 use millstream_core::{Error, Result};
 
@@ -17,6 +18,38 @@ use super::path::normalise;
 pub trait Route: Send + Sync {
     /// Answers GET, and HEAD, of whose answer only the head is sent.
     fn answer(&self, ask: &Ask<'_>) -> Answer;
+
+    /// What it takes beside GET, HEAD and OPTIONS. Default: nothing.
+    fn takes(&self) -> Option<Takes> {
+        None
+    }
+
+    /// Answers a request with one of the methods that it [`takes`](Self::takes). The body is whole, and not larger than it said.
+    fn receive(&self, ask: &Ask<'_>, body: Bytes) -> Answer {
+        let _ = (ask, body);
+        super::text(StatusCode::METHOD_NOT_ALLOWED, "").into()
+    }
+
+    /// Adds to the answer to OPTIONS. Default: nothing.
+    fn options(&self, ask: &Ask<'_>, headers: &mut HeaderMap) {
+        let _ = (ask, headers);
+    }
+}
+
+/// What a route takes beside GET, HEAD and OPTIONS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// All methods of the path, as `Allow` lists them (RFC 9110, 10.2.1).
+    pub methods: &'static str,
+    /// Most bytes of a body; one that is larger is answered with 413.
+    pub body: usize,
+}
+
+impl Takes {
+    /// Whether a method is among them.
+    pub(super) fn allows(&self, method: &str) -> bool {
+        self.methods.split(", ").any(|one| one == method)
+    }
 }
 
 impl<F: Fn(&Ask<'_>) -> Response<Body> + Send + Sync> Route for F {

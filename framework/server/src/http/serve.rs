@@ -27,11 +27,11 @@ pub(super) async fn serve(stream: Box<dyn NetStream>, routes: Arc<Routes>, env: 
     let peer = stream.peer();
     let connection = Connection::new(peer);
     let service = service_fn(|request: Request<Incoming>| {
-        // Nothing that is served looks at a body.
-        let request = request.map(drop);
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, ());
         let (routes, env, connection) = (&routes, &env, &connection);
         async move {
-            let response = answer(routes, env, &request, connection).await;
+            let response = answer(routes, env, &request, body, connection).await;
             tracing::debug!(%peer, method = %request.method(), path = request.uri().path(), status = %response.status());
             Ok::<Response<Body>, Infallible>(response)
         }

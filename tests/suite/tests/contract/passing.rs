@@ -96,7 +96,7 @@ fn e_18_demuxers_say_when_all_streams_are_known() {
         }
     });
     // An input without a byte has no stream, and that is known too.
-    for case in cases() {
+    for case in cases().iter().filter(|case| !case.sinks.is_empty()) {
         if case.factory.templates(Direction::Src).any(|pad| pad.presence == Presence::Sometimes) {
             let mut harness = case.harness(&test_env());
             // Whether that is an error is the element's affair.

@@ -1,0 +1,29 @@
+//! WebRTC (RFC 8825): publishing over WHIP, playing over WHEP, and the sessions that both are made of.
+//!
+//! | standard | what of it | where |
+//! | --- | --- | --- |
+//! | RFC 8445 (ICE), RFC 5764 (DTLS-SRTP), RFC 3550 (RTP), RFC 4585 (feedback) | by str0m, without sockets | [`session`] |
+//! | RFC 8866 (SDP), RFC 8843 (BUNDLE) | what an offer must have | [`offer`] |
+//! | RFC 8489 (STUN) | whose a datagram is | [`demux`] |
+//! | RFC 9725 (WHIP) | publishing by HTTP | [`http`], [`whip`] |
+//! | RFC 8840 | fragments of SDP with candidates | [`fragment`] |
+//!
+//! Sessions are apart from sockets: a [`session::Session`] knows neither, [`ports`] has one UDP socket for each address of the machine, for all
+//! sessions of a port, and a [`driver`] brings one of the first and the second together.
+
+pub mod demux;
+pub mod driver;
+pub mod fragment;
+pub mod http;
+pub mod offer;
+pub mod ports;
+pub mod session;
+mod timeline;
+pub mod whip;
+
+use millstream_core::Registry;
+
+/// Adds all elements of this crate.
+pub fn register(registry: &mut Registry) {
+    registry.add(whip::factory());
+}

@@ -1,0 +1,165 @@
+//! Offers and answers (RFC 8829, RFC 3264).
+
+use std::fmt::Write as _;
+
+use str0m::Candidate;
+use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::media::{Direction, MediaKind};
+
+use super::{Session, TrackId};
+use crate::offer::Offer;
+use millstream_core::meter::Kind;
+
+/// Why an offer or an answer cannot be used. The text is for the other end, and for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is no session description.
+    #[error("This is no session description: {0}.")]
+    Malformed(String),
+    /// It is one, but nothing that can be agreed to.
+    #[error("{0}")]
+    Unacceptable(String),
+    /// None of its codecs is taken here.
+    #[error("{0}")]
+    NoCodec(String),
+}
+
+impl Session {
+    /// The answer to an offer. What it says is agreed from here on.
+    ///
+    /// # Errors
+    /// When the offer cannot be used. The session is over then, unless it was one already.
+    pub fn answer(&mut self, offer: &Offer) -> Result<String, Refused> {
+        let answer = self.accept_offer(offer.text())?;
+        self.remote = Some(offer.text().to_owned());
+        Ok(answer)
+    }
+
+    fn accept_offer(&mut self, text: &str) -> Result<String, Refused> {
+        let parsed = SdpOffer::from_sdp_string(text).map_err(|error| Refused::Malformed(plain(&error)))?;
+        let accepted = self.rtc.sdp_api().accept_offer(parsed);
+        let answer = accepted.map_err(|error| Refused::Unacceptable(format!("{}.", plain(&error))))?;
+        Ok(self.with_advertised(&answer.to_sdp_string()))
+    }
+
+    /// An offer of these tracks, each with whether this end sends and whether it receives.
+    pub fn offer(&mut self, tracks: &[(Kind, bool, bool)]) -> Option<String> {
+        let mut api = self.rtc.sdp_api();
+        for (kind, sends, receives) in tracks {
+            let kind = if *kind == Kind::Audio { MediaKind::Audio } else { MediaKind::Video };
+            let direction = match (sends, receives) {
+                (true, true) => Direction::SendRecv,
+                (true, false) => Direction::SendOnly,
+                (false, true) => Direction::RecvOnly,
+                (false, false) => Direction::Inactive,
+            };
+            api.add_media(kind, direction, None, None, None);
+        }
+        let (offer, pending) = api.apply()?;
+        self.pending = Some(pending);
+        Some(self.with_advertised(&offer.to_sdp_string()))
+    }
+
+    /// The other end's answer to [`Session::offer`].
+    ///
+    /// # Errors
+    /// When it is none, or fits no offer. The offer stands.
+    pub fn accept(&mut self, answer: &str) -> Result<(), Refused> {
+        let parsed = SdpAnswer::from_sdp_string(answer).map_err(|error| Refused::Malformed(plain(&error)))?;
+        let Some(pending) = self.pending.take() else {
+            return Err(Refused::Unacceptable("Nothing was offered that this answers.".to_owned()));
+        };
+        let accepted = self.rtc.sdp_api().accept_answer(pending, parsed);
+        accepted.map_err(|error| Refused::Unacceptable(format!("{}.", plain(&error))))
+    }
+
+    /// A candidate of the other end: `candidate:…` as in SDP (RFC 8839, 5.1), with or without `a=` before it. What cannot be reached from
+    /// here, such as a name of multicast DNS, is left out: the other end reaches us.
+    ///
+    /// # Errors
+    /// When it is no candidate.
+    pub fn add_remote_candidate(&mut self, line: &str) -> Result<(), Refused> {
+        let line = line.trim();
+        let line = line.strip_prefix("a=").unwrap_or(line);
+        if is_name(line) {
+            return Ok(());
+        }
+        let candidate = Candidate::from_sdp_string(line).map_err(|error| Refused::Malformed(plain(&error)))?;
+        self.rtc.add_remote_candidate(candidate);
+        Ok(())
+    }
+
+    /// Begins ICE anew with credentials of the other end (RFC 8445, 9), and gives the answer. Media go the old way until there is a new one.
+    ///
+    /// # Errors
+    /// When there was no offer, or this is nothing to begin with. The session goes on as it was.
+    pub fn restart(&mut self, ufrag: &str, password: &str) -> Result<String, Refused> {
+        let Some(remote) = &self.remote else {
+            return Err(Refused::Unacceptable("Nothing was offered that could begin anew.".to_owned()));
+        };
+        let renewed = with_credentials(remote, ufrag, password);
+        let answer = self.accept_offer(&renewed)?;
+        self.remote = Some(renewed);
+        Ok(answer)
+    }
+
+    /// The tracks that were agreed on.
+    pub fn tracks(&self) -> Vec<super::Track> {
+        let mids: Vec<_> = self.remote.as_deref().map(mids).unwrap_or_default();
+        mids.into_iter().filter_map(|mid| self.track(mid)).collect()
+    }
+
+    /// Whether any codec of a track is taken by both ends.
+    pub fn has_format(&mut self, track: TrackId) -> bool {
+        !self.formats_of(track.0).is_empty()
+    }
+
+    /// Adds the candidates that only the other end can use behind those of the first section, which are those of all.
+    fn with_advertised(&self, sdp: &str) -> String {
+        if self.advertised.is_empty() {
+            return sdp.to_owned();
+        }
+        let mut lines = String::new();
+        for (index, address) in self.advertised.iter().enumerate() {
+            // RFC 8445, 5.1.2.1: a host candidate, below those that really are at this machine.
+            let priority = (126_u64 << 24) + (60_000_u64.saturating_sub(index as u64) << 8) + 255;
+            let (ip, port) = (address.ip(), address.port());
+            let _ = write!(lines, "a=candidate:advertised{index} 1 udp {priority} {ip} {port} typ host\r\n");
+        }
+        match sdp.find("a=end-of-candidates").or_else(|| sdp.find("a=candidate:")) {
+            Some(at) => [&sdp[..at], &lines, &sdp[at..]].concat(),
+            None => sdp.to_owned(),
+        }
+    }
+}
+
+/// Text of an error, without what would end a line.
+fn plain(error: &impl std::fmt::Display) -> String {
+    error.to_string().replace(['\r', '\n'], " ").trim_end_matches('.').chars().take(200).collect()
+}
+
+/// Whether the address of a candidate is a name. Those of browsers mean something on their own network only (RFC 8828, mDNS).
+fn is_name(candidate: &str) -> bool {
+    candidate.split_ascii_whitespace().nth(4).is_some_and(|address| address.parse::<std::net::IpAddr>().is_err())
+}
+
+fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
+    let mut out = String::with_capacity(offer.len());
+    for line in offer.lines() {
+        if line.starts_with("a=ice-ufrag:") {
+            let _ = write!(out, "a=ice-ufrag:{ufrag}");
+        } else if line.starts_with("a=ice-pwd:") {
+            let _ = write!(out, "a=ice-pwd:{password}");
+        } else if line.starts_with("a=candidate:") {
+            continue;
+        } else {
+            out.push_str(line);
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+fn mids(offer: &str) -> Vec<str0m::media::Mid> {
+    offer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(|mid| mid.trim().into()).collect()
+}

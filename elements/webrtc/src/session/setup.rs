@@ -1,0 +1,80 @@
+//! What a session is made with.
+
+use std::net::{IpAddr, SocketAddr};
+
+use millstream_core::TimeDelta;
+use str0m::bwe::Bitrate;
+use str0m::{Rtc, RtcConfig};
+
+use super::Codec;
+
+/// In which form media go through a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carries {
+    /// Whole frames, put together of the packets that come.
+    #[default]
+    Frames,
+    /// Packets that were made elsewhere, once for all sessions; what comes is left out.
+    Packets,
+}
+
+/// What a session is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Codecs that it takes, in no order: the other end's counts.
+    pub codecs: Vec<Codec>,
+    /// How media go through it.
+    pub carries: Carries,
+    /// Addresses of the sockets at which it is reached: its host candidates.
+    pub addresses: Vec<SocketAddr>,
+    /// Further addresses at which those sockets are reached from outside, behind a router that forwards: told to the other end with the ports of
+    /// the sockets.
+    pub advertise: Vec<IpAddr>,
+    /// The other end finds the way by itself, and this end only answers (ICE lite, RFC 8445 2.5): for servers that are reached where they say.
+    pub lite: bool,
+    /// What the way to the other end is taken to bear at first, in bits a second, where it is to be estimated (TWCC). Without it nothing is.
+    pub estimate: Option<u64>,
+}
+
+/// How often sender and receiver reports are sent: what the first of them says joins sound and pictures, so it should come soon.
+const REPORTS: TimeDelta = TimeDelta::from_millis(500);
+
+/// Datagrams that are kept for sending again. At 2.5 Mbit/s these are the last 2 s, which is as long as anybody waits.
+const SENT: usize = 512;
+
+impl Setup {
+    pub(super) fn config(&self) -> RtcConfig {
+        let mut config = Rtc::builder()
+            .clear_codecs()
+            .set_rtp_mode(self.carries == Carries::Packets)
+            .set_ice_lite(self.lite)
+            .set_send_buffer_video(SENT)
+            .set_rtcp_report_interval_audio(REPORTS.to_std())
+            .set_rtcp_report_interval_video(REPORTS.to_std());
+        if let Some(estimate) = self.estimate {
+            config = config.enable_bwe(Some(Bitrate::from(estimate)));
+        }
+        self.codecs.iter().fold(config, |config, codec| match codec {
+            Codec::H264 => config.enable_h264(true),
+            Codec::H265 => config.enable_h265(true),
+            Codec::Vp8 => config.enable_vp8(true),
+            Codec::Vp9 => config.enable_vp9(true),
+            Codec::Av1 => config.enable_av1(true),
+            Codec::Opus => config.enable_opus(true, false),
+            Codec::Pcmu => config.enable_pcmu(true, false),
+            Codec::Pcma => config.enable_pcma(true, false),
+        })
+    }
+
+    /// Candidates that only the other end knows of: the router makes them those of the sockets.
+    pub(super) fn advertised(&self) -> Vec<SocketAddr> {
+        let with = |socket: &SocketAddr| {
+            let of_family = self.advertise.iter().filter(|ip| ip.is_ipv4() == socket.is_ipv4());
+            of_family.map(|ip| SocketAddr::new(*ip, socket.port())).collect::<Vec<_>>()
+        };
+        let mut all: Vec<SocketAddr> = self.addresses.iter().flat_map(with).collect();
+        all.retain(|address| !self.addresses.contains(address));
+        all.dedup();
+        all
+    }
+}

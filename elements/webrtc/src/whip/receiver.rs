@@ -1,0 +1,236 @@
+//! The running element: one publisher after the other.
+
+use std::sync::Arc;
+
+use millstream_core::meter::{Kind, Meter, Meters};
+use millstream_core::{Env, Item, MessageKind, Request, Result, SourceCx, Time, TimeDelta};
+use millstream_server::access::Admitted;
+use tokio::sync::mpsc;
+
+use super::intake::{Presence, Publication};
+use super::pads::Pads;
+use super::{NAME, WhipServerSrcSettings};
+use crate::driver::Driver;
+use crate::http::{Control, Place};
+use crate::session::{Event, Frame, Track, TrackId};
+use crate::timeline::Timeline;
+
+/// Key frames are asked for this often at most: an encoder that is asked more often makes nothing else.
+const ASK: TimeDelta = TimeDelta::from_millis(500);
+
+pub(super) struct Receiver {
+    cx: SourceCx,
+    pads: Pads,
+    publications: mpsc::Receiver<Publication>,
+    presence: Arc<Presence>,
+    current: Option<Publisher>,
+    timeline: Timeline,
+    meter: Arc<Meter>,
+    stream: String,
+    /// The stream ends then, unless a publisher comes.
+    until: Option<Time>,
+    grace: Option<TimeDelta>,
+}
+
+/// Who publishes.
+struct Publisher {
+    driver: Driver,
+    place: Place,
+    tracks: Vec<Track>,
+    is_heard: bool,
+    /// A key frame is wanted, and was asked for last at this time.
+    wanted: bool,
+    asked: Option<Time>,
+    _admitted: Option<Admitted>,
+}
+
+enum Step {
+    Publication(Option<Box<Publication>>),
+    Control(Option<Control>),
+    Event(Event),
+    Request(Request),
+    Ask,
+    Over,
+}
+
+impl Receiver {
+    pub(super) fn new(
+        settings: &WhipServerSrcSettings,
+        cx: SourceCx,
+        pads: Pads,
+        publications: mpsc::Receiver<Publication>,
+        presence: Arc<Presence>,
+    ) -> Self {
+        let stream = format!("{}/{}", settings.app.trim_matches('/'), settings.stream);
+        let meter = Meters::add(&cx.env, NAME, &stream);
+        let timeline = Timeline::new(cx.env.clock.now());
+        let grace = settings.eos_on_unpublish.then(|| TimeDelta::from_nanos(settings.grace.as_nanos()));
+        Self { cx, pads, publications, presence, current: None, timeline, meter, stream, until: None, grace }
+    }
+
+    pub(super) async fn run(&mut self) -> Result<()> {
+        loop {
+            match self.step().await {
+                Step::Publication(None) | Step::Over => return Ok(()),
+                Step::Publication(Some(publication)) => self.begin(*publication).await?,
+                Step::Control(None) | Step::Event(Event::Closed) => self.end(),
+                Step::Control(Some(control)) => self.control(control),
+                Step::Event(Event::Connected) => self.connected(),
+                Step::Event(Event::Frame(frame)) => self.frame(frame).await?,
+                Step::Event(_) => {}
+                Step::Request(Request::KeyFrame) => self.want_key(),
+                Step::Request(Request::Bitrate(bits)) => self.ask_bitrate(bits),
+                Step::Request(_) => {}
+                Step::Ask => self.ask_key(),
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Step {
+        let env = self.cx.env.clone();
+        let asks = self.current.as_ref().and_then(Publisher::asks);
+        tokio::select! {
+            biased;
+            publication = self.publications.recv() => Step::Publication(publication.map(Box::new)),
+            step = next(self.current.as_mut()) => step,
+            (_, request) = self.cx.request() => Step::Request(request),
+            () = sleep(&env, asks) => Step::Ask,
+            () = sleep(&env, self.until) => Step::Over,
+        }
+    }
+
+    async fn begin(&mut self, publication: Publication) -> Result<()> {
+        if self.current.is_some() {
+            self.end();
+        }
+        let Publication { session, line, tracks, visitor } = publication;
+        let driver = Driver::new(session, line, self.cx.env.clone());
+        self.presence.heard(self.cx.env.clock.now());
+        self.timeline.begin();
+        self.pads.renew();
+        for track in &tracks {
+            if let Some(pad) = self.pads.of(track.kind)
+                && let Some(start) = pad.start(&format!("{:?}", track.kind).to_lowercase())
+            {
+                self.cx.push(pad.id, start).await?;
+            }
+        }
+        // Who publishes is known to send nothing else.
+        self.cx.tell(|out| out.streams_complete());
+        let (place, _admitted) = (visitor.place, visitor.admitted);
+        self.until = None;
+        self.current =
+            Some(Publisher { driver, place, tracks, is_heard: false, wanted: false, asked: None, _admitted });
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some(publisher) = self.current.take() {
+            if publisher.is_heard {
+                self.tell("unpublished");
+            }
+            self.presence.left();
+            self.until = self.grace.map(|grace| self.cx.env.clock.now() + grace);
+        }
+    }
+
+    fn tell(&mut self, name: &'static str) {
+        let stream = self.stream.clone();
+        self.cx.tell(|out| out.post(MessageKind::Element { name, fields: vec![("stream", stream)] }));
+    }
+
+    fn connected(&mut self) {
+        self.meter.connected();
+        if let Some(publisher) = &mut self.current
+            && !std::mem::replace(&mut publisher.is_heard, true)
+        {
+            self.tell("published");
+            self.want_key();
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        let Some(publisher) = &mut self.current else { return };
+        publisher.driver.control(control);
+    }
+
+    async fn frame(&mut self, frame: Frame) -> Result<()> {
+        self.presence.heard(self.cx.env.clock.now());
+        let (kind, bytes) = (frame.codec.kind(), frame.data.len());
+        let Some(pad) = self.pads.of(kind) else {
+            self.cx.tell(|out| out.dropped("no pad takes it", bytes as u64, None));
+            return Ok(());
+        };
+        // A frame that is left out moves the clocks all the same.
+        let pts = self.timeline.place(&frame, pad.last);
+        if !pad.admits(&frame) {
+            self.cx.tell(|out| out.dropped("picture that needs what is missing", bytes as u64, None));
+            self.want_key();
+            return Ok(());
+        }
+        self.meter.codec(kind, frame.codec.name());
+        self.meter.frame(kind, frame.is_key, bytes, pts.millis() as u32);
+        let id = pad.id;
+        let items: Vec<Item> = pad.items(frame, pts).collect();
+        for item in items {
+            self.cx.push(id, item).await?;
+        }
+        Ok(())
+    }
+
+    fn want_key(&mut self) {
+        let now = self.cx.env.clock.now();
+        if let Some(publisher) = &mut self.current {
+            publisher.wanted = true;
+            if publisher.asks().is_some_and(|at| at <= now) {
+                self.ask_key();
+            }
+        }
+    }
+
+    fn ask_key(&mut self) {
+        let now = self.cx.env.clock.now();
+        // As long as pictures wait for it, it is asked for again.
+        let waits = self.pads.waits();
+        let Some(publisher) = &mut self.current else { return };
+        publisher.asked = Some(now);
+        publisher.wanted = waits;
+        if let Some(track) = publisher.track(Kind::Video) {
+            publisher.driver.now(|session| session.request_key_frame(track));
+        }
+    }
+
+    fn ask_bitrate(&mut self, bits: u64) {
+        let Some(publisher) = &mut self.current else { return };
+        if let Some(track) = publisher.track(Kind::Video) {
+            publisher.driver.now(|session| session.request_bitrate(track, bits));
+        }
+    }
+}
+
+impl Publisher {
+    fn track(&self, kind: Kind) -> Option<TrackId> {
+        self.tracks.iter().find(|track| track.kind == kind).map(|track| track.id)
+    }
+
+    /// When a key frame is to be asked for.
+    fn asks(&self) -> Option<Time> {
+        (self.wanted && self.is_heard).then(|| self.asked.map_or(Time::ZERO, |asked| asked + ASK))
+    }
+}
+
+async fn next(publisher: Option<&mut Publisher>) -> Step {
+    let Some(publisher) = publisher else { return std::future::pending().await };
+    tokio::select! {
+        biased;
+        control = publisher.place.asked() => Step::Control(control),
+        event = publisher.driver.next() => Step::Event(event),
+    }
+}
+
+async fn sleep(env: &Env, until: Option<Time>) {
+    match until {
+        Some(until) => env.clock.sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

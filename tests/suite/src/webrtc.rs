@@ -1,0 +1,82 @@
+//! WebRTC tests: browsers that publish and play, and requests of WHIP and WHEP by hand.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use millstream_testkit::media::workspace;
+use serde_json::Value;
+
+use crate::peers::need;
+use crate::program::run;
+use crate::root;
+
+/// How long a response may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What headless Chromium sees that publishes (`publish`) or plays (`play`) at an endpoint: see `tests/peers/webrtc.mjs`.
+///
+/// # Panics
+/// When it cannot be started, or says nothing.
+pub fn chromium(mode: &str, endpoint: &str, seconds: u32, codec: &str, token: &str) -> Value {
+    need("chromium");
+    let mut args: Vec<PathBuf> = vec![root().join("tests/peers/webrtc.mjs"), workspace().join("target/peers/node")];
+    args.extend([mode, endpoint, &seconds.to_string(), codec, token].map(PathBuf::from));
+    args.extend(std::env::var_os("MILLSTREAM_SCREENSHOT").map(PathBuf::from));
+    let said = run(&need("node"), args);
+    serde_json::from_str(&said.stdout)
+        .unwrap_or_else(|_| panic!("`cargo xtask setup` brings puppeteer-core: {}{}", said.stdout, said.stderr))
+}
+
+/// A response of an HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Its status.
+    pub status: u16,
+    /// Its headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: String,
+}
+
+impl Response {
+    /// The first header of a name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All headers of a name.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(one, _)| one == name).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+/// Sends a request and waits for its response.
+///
+/// # Panics
+/// When nobody answers, or not with HTTP.
+pub fn request(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    let mut stream = TcpStream::connect(at).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        text += &format!("Content-Length: {}\r\n", body.len());
+    }
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(format!("{text}\r\n{body}").as_bytes());
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    parse(&String::from_utf8_lossy(&bytes))
+}
+
+fn parse(text: &str) -> Response {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+    let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    Response { status: status.expect("a status"), headers: lines.filter_map(header).collect(), body: body.to_owned() }
+}
