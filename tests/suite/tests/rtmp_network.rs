@@ -27,7 +27,7 @@ fn everything_arrives_whatever_the_network_is_like() {
         Weather::default(),
         Weather { delay: millis(150), ..Weather::default() },
         Weather { segment: 1, ..Weather::default() },
-        Weather { delay: millis(20), segment: 1000, silent: false },
+        Weather { delay: millis(20), segment: 1000, ..Weather::default() },
     ] {
         let world = World::new(weather);
         let mut receiver = world.start(RECEIVE);
