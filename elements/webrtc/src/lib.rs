@@ -6,6 +6,8 @@
 //! | RFC 8866 (SDP), RFC 8843 (BUNDLE) | what an offer must have | [`offer`] |
 //! | RFC 8489 (STUN) | whose a datagram is | [`demux`] |
 //! | RFC 9725 (WHIP) | publishing by HTTP | [`http`], [`whip`] |
+//! | draft-ietf-wish-whep (WHEP) | playing by HTTP | [`http`], [`whep`] |
+//! | RFC 6184, RFC 7741, RFC 9628, AV1 over RTP | frames into packets | [`packet`] |
 //! | RFC 8840 | fragments of SDP with candidates | [`fragment`] |
 //!
 //! Sessions are apart from sockets: a [`session::Session`] knows neither, [`ports`] has one UDP socket for each address of the machine, for all
@@ -16,14 +18,17 @@ pub mod driver;
 pub mod fragment;
 pub mod http;
 pub mod offer;
+pub mod packet;
 pub mod ports;
 pub mod session;
 mod timeline;
+pub mod whep;
 pub mod whip;
 
 use millstream_core::Registry;
 
 /// Adds all elements of this crate.
 pub fn register(registry: &mut Registry) {
+    registry.add(whep::factory());
     registry.add(whip::factory());
 }

@@ -22,6 +22,7 @@
 //! | `rtmp_enhanced` | Enhanced RTMP with ffmpeg 9 in every direction |
 //! | `rtmp_broken` | what is made to break a server disturbs no stream |
 //! | `rtmp_servers` | nginx-rtmp and node-media-server pass on all that we publish |
+//! | `whip`, `whep` | Chromium and ffmpeg publish over WHIP, Chromium plays over WHEP |
 //! | `all_peers` | OBS publishes to us, VLC plays from us; only with `cargo xtask test --all-peers` |
 //!
 //! | module | what |
@@ -33,6 +34,7 @@
 //! | [`program`] | runs a foreign program, with a time limit |
 //! | [`live`] | programs that run beside a test, ports, and patience |
 //! | [`peers`] | foreign programs as judges, and the files they are shown |
+//! | [`webrtc`] | browsers that publish and play, requests by hand |
 //! | [`world`] | pipelines against each other on a simulated network |
 //! | [`rtmp`] | RTMP clients by hand, and elements to meet them |
 //! | [`logs`] | what was logged, at every level |

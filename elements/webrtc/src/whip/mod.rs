@@ -24,6 +24,7 @@ use self::intake::Intake;
 use self::pads::{AUDIO_CAPS, Pads, VIDEO_CAPS, caps_of};
 use self::receiver::Receiver;
 pub use self::settings::{DuplicatePolicy, WhipServerSrcSettings};
+pub(crate) use self::settings::{default_app, default_listen};
 use crate::http::{Endpoint, EndpointRoute, Sessions};
 use crate::ports::Ports;
 use crate::session::Codec;

@@ -1,0 +1,67 @@
+//! Offers of viewers become sessions, each on a task of its own.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use millstream_core::Env;
+use millstream_core::meter::Kind;
+
+use super::settings::WhepServerSinkSettings;
+use super::stage::Stage;
+use super::viewer::Viewer;
+use crate::driver::Driver;
+use crate::http::{Opens, Rejected, Visitor};
+use crate::offer::Offer;
+use crate::ports::Ports;
+use crate::session::{Carries, Codec, Format, Refused, Session, Setup, Track};
+
+/// Lets viewers in.
+pub(super) struct Door {
+    stage: Arc<Stage>,
+    ports: Arc<Ports>,
+    advertise: Vec<IpAddr>,
+    env: Env,
+}
+
+impl Door {
+    pub(super) fn new(settings: &WhepServerSinkSettings, stage: Arc<Stage>, ports: Arc<Ports>, env: Env) -> Self {
+        Self { stage, ports, advertise: settings.advertise.clone().unwrap_or_default(), env }
+    }
+}
+
+impl Opens for Door {
+    fn open(&self, offer: &Offer, visitor: Visitor) -> Result<String, Rejected> {
+        let (video, audio) = self.stage.codecs()?;
+        // A track that the stream does not have is agreed to in what everybody has, and stays silent.
+        let codecs = vec![video.unwrap_or(Codec::Vp8), audio.unwrap_or(Codec::Opus)];
+        let (addresses, advertise) = (self.ports.addresses(), self.advertise.clone());
+        let setup = Setup { codecs, addresses, advertise, lite: true, carries: Carries::Packets, estimate: None };
+        let now = self.env.clock.now();
+        let mut session = Session::new(&setup, now);
+        let answer = session.answer(offer)?;
+        let mut ways = Vec::new();
+        for track in session.tracks() {
+            let wanted = if track.kind == Kind::Video { video } else { audio };
+            let Some(wanted) = wanted else { continue };
+            let format = session.formats(track.id).into_iter().find(|format| format.codec == wanted && format.splits);
+            ways.push((track.clone(), format.ok_or_else(|| no_codec(&track, wanted))?));
+        }
+        let line = self.ports.line(&session.ufrag());
+        let driver = Driver::new(session, line, self.env.clone());
+        let viewer = Viewer::new(driver, ways, self.stage.join(), visitor, self.env.clone());
+        self.env.tasks.spawn(Box::pin(viewer.run())).detach();
+        Ok(answer)
+    }
+}
+
+/// The tracks of a viewer, and what each is sent in.
+pub(super) type Ways = Vec<(Track, Format)>;
+
+fn no_codec(track: &Track, codec: Codec) -> Rejected {
+    let kind = if track.kind == Kind::Video { "pictures" } else { "sound" };
+    let name = codec.name();
+    Refused::NoCodec(format!(
+        "The {kind} of the stream are {name}, which is not in the offer in a form that can be sent."
+    ))
+    .into()
+}

@@ -1,0 +1,318 @@
+//! What all viewers see: frames as packets, made once, and the group of pictures that has begun.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use millstream_core::meter::{Kind, Meter};
+use millstream_core::{Buffer, Caps, Time};
+use millstream_server::http::hyper;
+use tokio::sync::{Notify, mpsc};
+
+use super::settings::{Repair, WhepServerSinkSettings};
+use crate::http::Rejected;
+use crate::packet::Packetizer;
+use crate::session::{Codec, Packet};
+
+/// Units that wait for a viewer: some seconds of pictures and sound.
+const MAX_WAITING: usize = 512;
+
+/// Most bytes of the group that has begun. A stream whose groups are larger has none to begin with.
+const MAX_GROUP: usize = 16 << 20;
+
+/// Pictures without one that comes before its turn, after which a stream is taken to have none.
+const SURE: u32 = 8;
+
+/// Seconds after which a stream may have begun.
+const RETRY_LIVE: u32 = 2;
+
+/// A frame, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) codec: Codec,
+    pub(super) packets: Vec<Packet>,
+    /// Its time on the timeline.
+    pub(super) pts: Time,
+    /// The same moment on the clock.
+    pub(super) at: Time,
+    pub(super) is_key: bool,
+    /// Its number among those of its track: one that is missing was lost on the way to a viewer.
+    pub(super) number: u32,
+}
+
+/// Why nobody can see a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Pictures are shown in another order than they come.
+    Reordered,
+    /// Sound of this media type.
+    Sound(String),
+}
+
+impl Trouble {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Reordered => {
+                "The stream has B-frames, which WebRTC does not carry. Its encoder has to leave them out (`-bf 0`, \
+                 `tune=zerolatency`), or one before `whepserversink` encodes it anew."
+                    .to_owned()
+            }
+            Self::Sound(media) => format!(
+                "The sound of the stream is {media}, which WebRTC does not carry. Set `repair: drop-audio`, or put \
+                 `aacdec ! audioresample ! opusenc` before `whepserversink`."
+            ),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Track {
+    is_linked: bool,
+    codec: Option<Codec>,
+    packetizer: Option<Packetizer>,
+    /// Latest time of a picture, and pictures since.
+    latest: Option<Time>,
+    seen: u32,
+}
+
+#[derive(Default)]
+struct Now {
+    video: Track,
+    audio: Track,
+    trouble: Option<Trouble>,
+    group: Vec<Arc<Unit>>,
+    group_bytes: usize,
+    viewers: HashMap<u64, mpsc::Sender<Arc<Unit>>>,
+    next: u64,
+    is_over: bool,
+}
+
+impl Now {
+    fn track(&mut self, kind: Kind) -> &mut Track {
+        if kind == Kind::Video { &mut self.video } else { &mut self.audio }
+    }
+}
+
+/// What all viewers see.
+pub(super) struct Stage {
+    now: Mutex<Now>,
+    repair: Repair,
+    caches: bool,
+    meter: Arc<Meter>,
+    /// Somebody wants a key frame, or a viewer has come or gone.
+    wanted: AtomicBool,
+    bitrate: AtomicU64,
+    pub(super) changed: Notify,
+}
+
+impl Stage {
+    pub(super) fn new(settings: &WhepServerSinkSettings, video: bool, audio: bool, meter: Arc<Meter>) -> Self {
+        let mut now = Now::default();
+        (now.video.is_linked, now.audio.is_linked) = (video, audio);
+        let (wanted, bitrate) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (repair, caches) = (settings.repair, settings.gop_cache);
+        Self { now: Mutex::new(now), repair, caches, meter, wanted, bitrate, changed: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The format of a track. Trouble that is new is given back.
+    pub(super) fn caps(&self, kind: Kind, caps: &Caps) -> Option<Trouble> {
+        let codec = Codec::ALL.into_iter().find(|codec| codec.kind() == kind && codec.media() == caps.media());
+        let mut now = self.lock();
+        let track = now.track(kind);
+        if track.codec != codec || codec.is_none() {
+            let is_linked = track.is_linked;
+            *track = Track { is_linked, codec, packetizer: codec.and_then(Packetizer::new), ..Track::default() };
+            if kind == Kind::Video {
+                (now.group, now.group_bytes) = (Vec::new(), 0);
+            }
+        }
+        if codec.is_some() || self.repair == Repair::DropAudio {
+            return None;
+        }
+        let trouble = Trouble::Sound(name_of(caps));
+        (now.trouble.replace(trouble.clone()).as_ref() != Some(&trouble)).then_some(trouble)
+    }
+
+    /// A stream begins: what was wrong with the one before is forgotten.
+    pub(super) fn begin(&self, kind: Kind) {
+        let mut now = self.lock();
+        let is_its = |trouble: &Trouble| matches!(trouble, Trouble::Reordered) == (kind == Kind::Video);
+        if now.trouble.as_ref().is_some_and(is_its) {
+            now.trouble = None;
+        }
+        now.track(kind).latest = None;
+    }
+
+    /// The codecs of the stream, for who wants to see it: pictures and sound.
+    pub(super) fn codecs(&self) -> Result<(Option<Codec>, Option<Codec>), Rejected> {
+        let now = self.lock();
+        if let Some(trouble) = &now.trouble {
+            return Err(Rejected::new(StatusCode::UNPROCESSABLE_ENTITY, trouble.text()));
+        }
+        let begins = |track: &Track| !track.is_linked || track.codec.is_some();
+        let is_begun = match self.repair {
+            Repair::DropAudio if now.video.is_linked => begins(&now.video),
+            _ => begins(&now.video) && begins(&now.audio) || now.video.seen > SURE || now.audio.seen > SURE,
+        };
+        if now.is_over || !is_begun || (now.video.codec, now.audio.codec) == (None, None) {
+            return Err(Rejected::new(StatusCode::CONFLICT, "The stream has not begun.").retry_after(RETRY_LIVE));
+        }
+        Ok((now.video.codec, now.audio.codec))
+    }
+
+    /// A frame for all viewers. Trouble that is new is given back; false where the frame could not be sent.
+    pub(super) fn push(&self, kind: Kind, buffer: &Buffer, at: Time) -> Result<bool, Trouble> {
+        let Some(pts) = buffer.pts.or(buffer.dts) else { return Ok(false) };
+        let now = &mut *self.lock();
+        if now.trouble.is_some() {
+            return Ok(false);
+        }
+        let track = now.track(kind);
+        let (Some(codec), Some(packetizer)) = (track.codec, &mut track.packetizer) else { return Ok(false) };
+        if kind == Kind::Video && track.latest.is_some_and(|latest| pts < latest) {
+            now.trouble = Some(Trouble::Reordered);
+            now.viewers.clear();
+            self.meter.players(0);
+            return Err(Trouble::Reordered);
+        }
+        track.latest = Some(pts);
+        track.seen = track.seen.wrapping_add(1);
+        let number = track.seen;
+        let data: Bytes = buffer.payload.contiguous();
+        let is_key = kind == Kind::Audio || buffer.is_keyframe();
+        let packets = packetizer.packets(&data, is_key);
+        self.meter.codec(kind, codec.name());
+        self.meter.frame(kind, is_key, data.len(), pts.millis() as u32);
+        if packets.is_empty() {
+            return Ok(false);
+        }
+        let unit = Arc::new(Unit { codec, packets, pts, at, is_key, number });
+        if kind == Kind::Video && self.caches {
+            now.keep(&unit, data.len());
+        }
+        // Who is behind loses it, and sees that it has.
+        now.viewers
+            .retain(|_, viewer| !matches!(viewer.try_send(unit.clone()), Err(mpsc::error::TrySendError::Closed(_))));
+        Ok(true)
+    }
+
+    /// A place in the audience: what has begun, and what comes from now on.
+    pub(super) fn join(self: &Arc<Self>) -> Seat {
+        let (sender, units) = mpsc::channel(MAX_WAITING);
+        let mut now = self.lock();
+        let id = now.next;
+        now.next += 1;
+        if !now.is_over {
+            now.viewers.insert(id, sender);
+        }
+        self.count(&now);
+        Seat { stage: self.clone(), id, units }
+    }
+
+    fn count(&self, now: &Now) {
+        self.meter.players(now.viewers.len());
+        self.changed.notify_one();
+    }
+
+    /// Viewers that are there.
+    pub(super) fn viewers(&self) -> usize {
+        self.lock().viewers.len()
+    }
+
+    /// The group that has begun.
+    pub(super) fn group(&self) -> Vec<Arc<Unit>> {
+        self.lock().group.clone()
+    }
+
+    /// A key frame is wanted.
+    pub(super) fn want_key(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Whether one was wanted since this was asked.
+    pub(super) fn take_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// What the way to a viewer bears, in bits a second.
+    pub(super) fn bears(&self, bits: u64) {
+        self.bitrate.store(bits, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// What a viewer said last of that, once.
+    pub(super) fn take_bitrate(&self) -> Option<u64> {
+        Some(self.bitrate.swap(0, Ordering::Relaxed)).filter(|bits| *bits > 0)
+    }
+
+    /// The stream is over, for everybody.
+    pub(super) fn end(&self) {
+        let mut now = self.lock();
+        now.is_over = true;
+        now.viewers.clear();
+        self.meter.players(0);
+    }
+}
+
+impl Now {
+    fn keep(&mut self, unit: &Arc<Unit>, bytes: usize) {
+        if unit.is_key {
+            (self.group, self.group_bytes) = (Vec::new(), 0);
+        } else if self.group.is_empty() {
+            return;
+        }
+        self.group_bytes += bytes;
+        match self.group_bytes <= MAX_GROUP {
+            true => self.group.push(unit.clone()),
+            false => self.group = Vec::new(),
+        }
+    }
+}
+
+/// What people call a format.
+fn name_of(caps: &Caps) -> String {
+    use millstream_core::caps::{field, media};
+    match (caps.media(), caps.int(field::MPEG_VERSION)) {
+        (media::MPEG_AUDIO, Some(2 | 4)) => "AAC".to_owned(),
+        (media::MPEG_AUDIO, _) => "MPEG audio".to_owned(),
+        (media, _) => media.to_owned(),
+    }
+}
+
+/// A viewer's place.
+pub(super) struct Seat {
+    stage: Arc<Stage>,
+    id: u64,
+    units: mpsc::Receiver<Arc<Unit>>,
+}
+
+impl Seat {
+    /// The next frame; nothing when the stream is over.
+    pub(super) async fn next(&mut self) -> Option<Arc<Unit>> {
+        self.units.recv().await
+    }
+
+    /// Forgets what waits: the viewer begins anew.
+    pub(super) fn skip(&mut self) {
+        while self.units.try_recv().is_ok() {}
+    }
+
+    pub(super) fn stage(&self) -> &Arc<Stage> {
+        &self.stage
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut now = self.stage.lock();
+        now.viewers.remove(&self.id);
+        self.stage.count(&now);
+    }
+}

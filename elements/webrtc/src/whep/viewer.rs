@@ -1,0 +1,137 @@
+//! One viewer: a session on a task of its own.
+
+use std::sync::Arc;
+
+use millstream_core::meter::Kind;
+use millstream_core::{Env, Time, TimeDelta};
+
+use super::door::Ways;
+use super::stage::{Seat, Unit};
+use crate::driver::Driver;
+use crate::http::Visitor;
+use crate::session::{Event, Format, TrackId};
+
+/// Between the pictures of the group that has begun, when they are sent at once: players decode them as fast as they can, and show the last.
+const FAST: TimeDelta = TimeDelta::from_millis(1);
+
+/// The group that has begun is sent again this often at most.
+const AGAIN: TimeDelta = TimeDelta::from_secs(2);
+
+/// A frame that goes out so much after its turn is too late: the viewer is behind, and goes on at the next key frame.
+const LATE: TimeDelta = TimeDelta::from_secs(3);
+
+pub(super) struct Viewer {
+    driver: Driver,
+    ways: Ways,
+    seat: Seat,
+    visitor: Visitor,
+    env: Env,
+    is_connected: bool,
+    /// Pictures wait for a key frame.
+    waits: bool,
+    /// The number of the picture that came last.
+    last: Option<u32>,
+    repeated: Option<Time>,
+}
+
+enum Step {
+    Over,
+    Event(Event),
+    Unit(Arc<Unit>),
+    Control(crate::http::Control),
+}
+
+impl Viewer {
+    pub(super) fn new(driver: Driver, ways: Ways, seat: Seat, visitor: Visitor, env: Env) -> Self {
+        Self { driver, ways, seat, visitor, env, is_connected: false, waits: true, last: None, repeated: None }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.step().await {
+                Step::Over | Step::Event(Event::Closed) => return,
+                Step::Control(control) => self.driver.control(control),
+                Step::Event(Event::Connected) => self.join(),
+                Step::Event(Event::KeyFrameWanted(_)) => self.key_wanted(),
+                Step::Event(Event::Bitrate(bits)) => self.seat.stage().bears(bits),
+                Step::Event(_) => {}
+                Step::Unit(unit) => self.unit(&unit),
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Step {
+        tokio::select! {
+            biased;
+            event = self.driver.next() => Step::Event(event),
+            control = self.visitor.place.asked() => control.map_or(Step::Over, Step::Control),
+            unit = self.seat.next() => unit.map_or(Step::Over, Step::Unit),
+        }
+    }
+
+    fn join(&mut self) {
+        self.is_connected = true;
+        self.seat.skip();
+        self.repeat();
+    }
+
+    /// Sends the group that has begun, or asks for another one where there is none.
+    fn repeat(&mut self) {
+        let group = self.seat.stage().group();
+        self.waits = group.is_empty();
+        if self.waits {
+            self.seat.stage().want_key();
+            return;
+        }
+        self.repeated = Some(self.env.clock.now());
+        self.seat.skip();
+        let (Some(way), Some(newest)) = (self.way(Kind::Video), group.last()) else { return };
+        let (pts, at) = (newest.pts, newest.at);
+        for (left, unit) in (0..group.len()).rev().zip(&group) {
+            let before = TimeDelta::from_nanos(FAST.nanos().saturating_mul(i64::try_from(left).unwrap_or(i64::MAX)));
+            self.send(&way, unit, pts - before, at - before);
+        }
+        self.last = Some(newest.number);
+    }
+
+    fn key_wanted(&mut self) {
+        let now = self.env.clock.now();
+        if self.is_connected && self.repeated.is_none_or(|repeated| repeated + AGAIN <= now) {
+            self.repeat();
+        }
+        self.seat.stage().want_key();
+    }
+
+    fn unit(&mut self, unit: &Arc<Unit>) {
+        let kind = unit.codec.kind();
+        let Some(way) = self.way(kind).filter(|_| self.is_connected) else { return };
+        if kind == Kind::Video {
+            let ahead = unit.number.wrapping_sub(self.last.unwrap_or(unit.number.wrapping_sub(1))).cast_signed();
+            // What was in the group has been sent.
+            if ahead <= 0 {
+                return;
+            }
+            let is_late = ahead > 1 || self.env.clock.now() - unit.at > LATE;
+            self.waits = !unit.is_key && (self.waits || is_late);
+            self.last = Some(unit.number);
+            if self.waits {
+                self.seat.stage().want_key();
+                return;
+            }
+        }
+        self.send(&way, unit, unit.pts, unit.at);
+    }
+
+    fn way(&self, kind: Kind) -> Option<(TrackId, Format)> {
+        self.ways.iter().find(|(track, _)| track.kind == kind).map(|(track, format)| (track.id, *format))
+    }
+
+    fn send(&mut self, (track, format): &(TrackId, Format), unit: &Unit, pts: Time, at: Time) {
+        if unit.codec != format.codec {
+            return;
+        }
+        // RFC 3550, 5.1: the clock of RTP wraps around.
+        let ticks = pts.ticks(unit.codec.rate()) as u32;
+        self.driver.now(|session| session.send(*track, format, &unit.packets, ticks, at));
+    }
+}
