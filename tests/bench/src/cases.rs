@@ -8,6 +8,7 @@ mod remux;
 mod rtmp;
 mod start;
 mod transcode;
+mod webrtc;
 
 use crate::bench::Settings;
 use crate::machine::Machine;
@@ -33,7 +34,7 @@ const NAMES: [&str; 12] = [
 /// Runs the benches whose names contain one of `names`, all of them if there is none.
 pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
     let wanted = |bench: &str| names.is_empty() || names.iter().any(|part| bench.contains(part.as_str()));
-    let all: Vec<&str> = NAMES.into_iter().chain(rtmp::NAMES).collect();
+    let all: Vec<&str> = NAMES.into_iter().chain(rtmp::NAMES).chain(webrtc::NAMES).collect();
     if !all.iter().any(|bench| wanted(bench)) {
         bail!("no bench of that name; there are {}", all.join(", "));
     }
@@ -52,6 +53,7 @@ pub(crate) fn run(settings: &Settings, names: &[String]) -> Result<Results> {
             "transcode" => results.figures.extend(transcode::run(settings)?),
             "plugin-start" => results.figures.push(plugins::start(settings)?),
             served if rtmp::NAMES.contains(&served) => results.figures.extend(rtmp::run(settings, served)?),
+            seen if webrtc::NAMES.contains(&seen) => results.figures.extend(webrtc::run(settings, seen)?),
             conversion => {
                 let (rows, memory) = remux::run(settings, conversion)?;
                 results.rows.extend(rows);

@@ -24,9 +24,9 @@ mod publisher;
 mod report;
 mod wire;
 
-pub(crate) use clip::Clip;
+pub(crate) use clip::{Clip, Stamp, mark_room, pictures_of, read_mark, write_mark};
 pub(crate) use engine::{open_files, run};
-pub(crate) use report::Report;
+pub(crate) use report::{Look, Memory, Quantiles, Report};
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;

@@ -18,6 +18,7 @@ mod measure;
 mod process;
 mod report;
 mod server;
+mod viewers;
 
 use anyhow::{Context, Result};
 use clap::Parser;

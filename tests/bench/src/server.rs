@@ -71,17 +71,29 @@ impl Server {
     /// # Errors
     /// When it does not listen.
     pub(crate) fn start(settings: &Settings, cores: Cores, kind: Kind, streams: usize) -> Result<Self> {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free);
-        let mut command = kind.command(settings, address, streams)?;
+        let address = free_address(Ipv4Addr::LOCALHOST)?;
+        Self::launch(settings, cores, kind.name(), kind.command(settings, address, streams)?, address)
+    }
+
+    /// Starts what listens at an address then, on its core.
+    ///
+    /// # Errors
+    /// When it does not listen.
+    pub(crate) fn launch(
+        settings: &Settings,
+        cores: Cores,
+        name: &str,
+        mut command: Command,
+        address: SocketAddrV4,
+    ) -> Result<Self> {
         let log = settings.log();
         let said = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         process::pin(cores.server)?;
-        let child = command.spawn().with_context(|| format!("cannot start {}", kind.name()));
+        let child = command.spawn().with_context(|| format!("cannot start {name}"));
         process::pin(cores.client)?;
         let mut server = Self { child: child?, address };
-        server.wait(kind, &log)?;
+        server.wait(name, &log)?;
         Ok(server)
     }
 
@@ -90,18 +102,18 @@ impl Server {
         self.child.id()
     }
 
-    fn wait(&mut self, kind: Kind, log: &Path) -> Result<()> {
+    fn wait(&mut self, name: &str, log: &Path) -> Result<()> {
         for _ in 0..KNOCKS {
             if TcpStream::connect(self.address).is_ok() {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
                 let said = std::fs::read_to_string(log).unwrap_or_default();
-                bail!("{} ended with {status}: {}", kind.name(), said.trim());
+                bail!("{name} ended with {status}: {}", said.trim());
             }
             std::thread::sleep(KNOCK);
         }
-        bail!("{} does not listen at {}", kind.name(), self.address);
+        bail!("{name} does not listen at {}", self.address);
     }
 }
 
@@ -111,6 +123,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A port of an address of this machine that nobody has.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn free_address(ip: Ipv4Addr) -> Result<SocketAddrV4> {
+    let free = TcpListener::bind((ip, 0))?.local_addr()?.port();
+    Ok(SocketAddrV4::new(ip, free))
 }
 
 /// One stream by its name; more as they come, each an instance of the template.
@@ -174,7 +195,10 @@ fn srs_command(settings: &Settings, address: SocketAddrV4, more: &str) -> Result
 }
 
 /// A folder of its own for a server, in the scratch space.
-fn folder(settings: &Settings, name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn folder(settings: &Settings, name: &str) -> Result<PathBuf> {
     let folder = settings.scratch.path(name);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     absolute(&folder)

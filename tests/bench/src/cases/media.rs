@@ -17,9 +17,12 @@ const GENERATE: &str = "ffmpeg -nostdin -v error -y -f lavfi -i testsrc2=size=19
 
 /// Ten seconds as an encoder streams them: 1080p30, a key frame every two seconds, 2.5 Mbit/s with the sound. The noise is what fills that
 /// rate.
-pub(crate) const LIVE_2500K: Live = Live { size: "1920x1080", noise: 12, video: "2372k", audio: "128k" };
+pub(crate) const LIVE_2500K: Live =
+    Live { size: "1920x1080", noise: 12, video: "2372k", audio: "128k", for_calls: false };
 /// The same in small: 360p30, 0.5 Mbit/s.
-pub(crate) const LIVE_500K: Live = Live { size: "640x360", noise: 12, video: "436k", audio: "64k" };
+pub(crate) const LIVE_500K: Live = Live { size: "640x360", noise: 12, video: "436k", audio: "64k", for_calls: false };
+/// As a browser or an encoder for WebRTC streams them: 720p30, in the order in which they are shown, of the profile that all browsers know.
+pub(crate) const CALL_2500K: Live = Live { size: "1280x720", noise: 12, video: "2500k", audio: "64k", for_calls: true };
 
 /// A stream to publish.
 pub(crate) struct Live {
@@ -27,17 +30,19 @@ pub(crate) struct Live {
     noise: u32,
     video: &'static str,
     audio: &'static str,
+    for_calls: bool,
 }
 
 /// An FLV to publish in real time; built once and kept in the work folder.
 pub(crate) fn live(settings: &Settings, name: &str, live: &Live) -> Result<PathBuf> {
-    let Live { size, noise, video, audio } = live;
+    let Live { size, noise, video, audio, for_calls } = live;
     let made = settings.work.join(format!("{name}.flv"));
     if !made.is_file() {
+        let order = if *for_calls { "-bf 0 -profile:v baseline -level 3.1" } else { "-bf 2" };
         let template = format!(
             "ffmpeg -nostdin -v error -y -f lavfi -i testsrc2=size={size}:rate=30:duration=10,noise=alls={noise}:allf=t \
              -f lavfi -i sine=frequency=440:sample_rate=48000:beep_factor=4:duration=10 \
-             -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0 -bf 2 \
+             -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0 {order} \
              -b:v {video} -maxrate {video} -bufsize {video} -c:a aac -b:a {audio} -ac 2 -f flv {{}}"
         );
         make(&template, &[], &made)?;

@@ -21,11 +21,11 @@ const STAMP_END: usize = NUMBER_AT + 8;
 
 /// What a picture says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// Nanoseconds since the start of the load.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// Pictures of this publisher before it.
-    pub(super) number: u32,
+    pub(crate) number: u32,
 }
 
 /// Whether the head of a video message is one of a key frame.
@@ -35,9 +35,7 @@ pub(super) fn is_key(head: &[u8]) -> bool {
 
 /// The stamp in the head of a video message.
 pub(super) fn read_stamp(head: &[u8]) -> Option<Stamp> {
-    let stamp = head.get(MARK_AT..STAMP_END)?.strip_prefix(MARK)?;
-    let (at, number) = (hex(&stamp[..16])?, hex(&stamp[16..])?);
-    Some(Stamp { at, number: number as u32 })
+    read_mark(head.get(MARK_AT - 3..)?)
 }
 
 fn hex(digits: &[u8]) -> Option<u64> {
@@ -145,19 +143,73 @@ pub(super) fn fill(chunks: &mut [u8], time: u32, stream: u32, stamp: Option<Stam
     }
 }
 
-/// The picture behind an SEI message of user data (ITU-T H.264, D.1.7) that is still to be filled.
+/// The picture behind an SEI message that is still to be filled.
 fn with_room(body: &[u8]) -> Vec<u8> {
+    let unit = mark_room();
+    [&body[..5], &(unit.len() as u32).to_be_bytes(), &unit, &body[5..]].concat()
+}
+
+/// A unit of SEI with a message of user data (ITU-T H.264, D.1.7) that is still to be filled.
+pub(crate) fn mark_room() -> Vec<u8> {
     const PAYLOAD: usize = STAMP_END - MARK_AT;
     // Header of the unit, type and size of the message, its payload, trailing bits.
-    let unit = 3 + PAYLOAD + 1;
-    let mut roomy = body[..5].to_vec();
-    roomy.extend_from_slice(&(unit as u32).to_be_bytes());
-    roomy.extend_from_slice(&[6, 5, PAYLOAD as u8]);
-    roomy.extend_from_slice(MARK);
-    roomy.extend_from_slice(&[b'0'; PAYLOAD - 16]);
-    roomy.push(0x80);
-    roomy.extend_from_slice(&body[5..]);
-    roomy
+    [&[6, 5, PAYLOAD as u8][..], MARK, &[b'0'; PAYLOAD - 16], &[0x80]].concat()
+}
+
+/// Fills a unit of [`mark_room`].
+pub(crate) fn write_mark(unit: &mut [u8], stamp: Stamp) {
+    const AT: usize = 3 + 16;
+    put_hex(&mut unit[AT..AT + 16], stamp.at);
+    put_hex(&mut unit[AT + 16..AT + 24], stamp.number.into());
+}
+
+/// What [`write_mark`] wrote, if the unit is one of those.
+pub(crate) fn read_mark(unit: &[u8]) -> Option<Stamp> {
+    let stamp = unit.get(3..3 + STAMP_END - MARK_AT)?.strip_prefix(MARK)?;
+    let (at, number) = (hex(&stamp[..16])?, hex(&stamp[16..])?);
+    Some(Stamp { at, number: number as u32 })
+}
+
+/// A picture of H.264: milliseconds, whether it is a key frame, and its units.
+pub(crate) type Picture = (u32, bool, Vec<Vec<u8>>);
+
+/// The parameter sets and the pictures of an FLV file of H.264, in order of decoding.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn pictures_of(file: &[u8]) -> Result<(Vec<Vec<u8>>, Vec<Picture>)> {
+    let mut rest = file.strip_prefix(b"FLV\x01").and_then(|rest| rest.get(9..)).context("no FLV")?;
+    let (mut sets, mut pictures) = (Vec::new(), Vec::new());
+    while let Some((tag, behind)) = tag(rest) {
+        rest = behind;
+        let is_avc = tag.kind == wire::VIDEO && tag.body.len() > 9 && tag.body[0] & 15 == 7;
+        match tag.body[..] {
+            [_, 0, ..] if is_avc => sets = parameter_sets(&tag.body[5..]).context("a configuration that is cut")?,
+            [_, 1, ..] if is_avc => pictures.push((tag.time, is_key(tag.body), units::<4>(&tag.body[5..]))),
+            _ => {}
+        }
+    }
+    Ok((sets, pictures))
+}
+
+/// Units behind their lengths.
+fn units<const LENGTH: usize>(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut units = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() {
+        let length = length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let Some((unit, rest)) = rest.split_at_checked(length) else { break };
+        units.extend((!unit.is_empty()).then(|| unit.to_vec()));
+        bytes = rest;
+    }
+    units
+}
+
+/// Those of a decoder configuration record (ISO/IEC 14496-15, 5.3.3.1), of one sequence and one picture parameter set.
+fn parameter_sets(record: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let first = record.get(6..)?;
+    let length = usize::from(u16::from_be_bytes([*first.first()?, *first.get(1)?]));
+    let second = first.get(2 + length + 1..)?;
+    Some([&units::<2>(first)[..1], &units::<2>(second)[..1]].concat())
 }
 
 struct Tag<'a> {

@@ -42,10 +42,10 @@ pub(crate) struct Report {
 }
 
 /// A look at who uses what: seconds since the start of each.
-pub(super) struct Look {
-    pub(super) server: Usage,
-    pub(super) client: f64,
-    pub(super) machine: f64,
+pub(crate) struct Look {
+    pub(crate) server: Usage,
+    pub(crate) client: f64,
+    pub(crate) machine: f64,
 }
 
 /// Resident bytes of the server at four moments.
@@ -59,7 +59,7 @@ pub(crate) struct Memory {
 
 impl Report {
     /// Enters what two looks at the server and at ourselves say of the window between them.
-    pub(super) fn enter_usage(&mut self, [before, after]: &[Look; 2], wall: f64) {
+    pub(crate) fn enter_usage(&mut self, [before, after]: &[Look; 2], wall: f64) {
         let percent = |before: f64, after: f64| 100.0 * (after - before) / wall;
         self.window = wall;
         self.server_cpu = percent(before.server.cpu, after.server.cpu);
