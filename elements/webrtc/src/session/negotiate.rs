@@ -70,7 +70,9 @@ impl Session {
             return Err(Refused::Unacceptable("Nothing was offered that this answers.".to_owned()));
         };
         let accepted = self.rtc.sdp_api().accept_answer(pending, parsed);
-        accepted.map_err(|error| Refused::Unacceptable(format!("{}.", plain(&error))))
+        accepted.map_err(|error| Refused::Unacceptable(format!("{}.", plain(&error))))?;
+        self.remote = Some(answer.to_owned());
+        Ok(())
     }
 
     /// A candidate of the other end: `candidate:…` as in SDP (RFC 8839, 5.1), with or without `a=` before it. What cannot be reached from

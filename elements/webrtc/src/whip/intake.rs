@@ -106,6 +106,8 @@ impl Opens for Intake {
         self.publications.try_send(publication).map_err(|_| {
             Rejected::new(StatusCode::SERVICE_UNAVAILABLE, "The stream is not taken in now.").retry_after(1)
         })?;
+        // Also before the element has looked: of two who come at once one is the first.
+        self.presence.heard(now);
         Ok(answer)
     }
 }
