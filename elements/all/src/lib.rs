@@ -12,7 +12,7 @@
 //! | `millstream-rtmp` | `rtmpsrc`, `rtmpsink`, `rtmpserversrc`, `rtmpserversink` |
 //! | `millstream-signaling` | `signalingserver` |
 //! | `millstream-ts` | `tsdemux`, `tsmux` |
-//! | `millstream-webrtc` (feature `webrtc`) | `whipserversrc`, `whepserversink` |
+//! | `millstream-webrtc` (feature `webrtc`) | `whipserversrc`, `whepserversink`, `webrtcsrc` |
 
 use millstream_core::Registry;
 

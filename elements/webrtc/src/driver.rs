@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use millstream_core::{Env, Time, TimeDelta};
 
-use crate::http::Control;
+use crate::control::Control;
 use crate::ports::Line;
 use crate::session::{Event, IceState, Output, Session};
 
@@ -66,6 +66,13 @@ impl Driver {
                 }
                 // Who has asked may have gone.
                 let _ = answer.send(restarted);
+            }
+            Control::Offer { offer, answer } => {
+                let answered = self.now(|session| session.answer(&offer));
+                // It may have begun ICE anew.
+                let name = self.session.ufrag();
+                self.line.rename(&name);
+                let _ = answer.send(answered);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! WebRTC (RFC 8825): publishing over WHIP, playing over WHEP, and the sessions that both are made of.
+//! WebRTC (RFC 8825): publishing over WHIP, playing over WHEP, both through our signaling, and the sessions that all are made of.
 //!
 //! | standard | what of it | where |
 //! | --- | --- | --- |
@@ -8,11 +8,13 @@
 //! | RFC 9725 (WHIP) | publishing by HTTP | [`http`], [`whip`] |
 //! | draft-ietf-wish-whep (WHEP) | playing by HTTP | [`http`], [`whep`] |
 //! | RFC 6184, RFC 7741, RFC 9628, AV1 over RTP | frames into packets | [`packet`] |
+//! | ours, `docs/spec/signaling.md` | publishing and playing through our signaling | [`signaling`] |
 //! | RFC 8840 | fragments of SDP with candidates | [`fragment`] |
 //!
 //! Sessions are apart from sockets: a [`session::Session`] knows neither, [`ports`] has one UDP socket for each address of the machine, for all
 //! sessions of a port, and a [`driver`] brings one of the first and the second together.
 
+mod control;
 pub mod demux;
 pub mod driver;
 pub mod fragment;
@@ -20,7 +22,9 @@ pub mod http;
 pub mod offer;
 pub mod packet;
 pub mod ports;
+pub mod receive;
 pub mod session;
+pub mod signaling;
 mod timeline;
 pub mod whep;
 pub mod whip;
@@ -29,6 +33,7 @@ use millstream_core::Registry;
 
 /// Adds all elements of this crate.
 pub fn register(registry: &mut Registry) {
+    registry.add(signaling::source::factory());
     registry.add(whep::factory());
     registry.add(whip::factory());
 }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::door::Door;
 use super::hub::Hub;
+use super::hubs::Hubs;
 use super::page::CallPage;
 use super::socket::SignalRoute;
 use crate::board::{Board, BoardSettings, Duplicates};
@@ -214,7 +215,9 @@ impl Source for SignalingServer {
             if let Some(page) = &settings.page {
                 cx.tell(|out| out.post(address(Guest::Caller, "http", server.local(), page)));
             }
+            let found = Hubs::add(&cx.env, settings.listen, &settings.path, &hub);
             cx.stopped().await;
+            drop(found);
             hub.end().await;
             Ok(())
         })

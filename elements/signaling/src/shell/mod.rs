@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`element`] | `signalingserver` |
 //! | [`hub`] | a board with its connections, deadlines, and those of this process |
+//! | [`hubs`] | where elements of this process find it |
 //! | `door` | whether a token proves an identity |
 //! | `socket` | one WebSocket |
 //! | `outbox` | what waits for one connection |
@@ -12,6 +13,7 @@
 mod door;
 pub mod element;
 pub mod hub;
+pub mod hubs;
 mod outbox;
 mod page;
 mod socket;

@@ -25,7 +25,7 @@ use millstream_server::http::{Answer, Ask, Body, Route, Takes, hyper};
 pub use self::answers::Rejected;
 use self::answers::{SDP, SDP_FRAGMENT, empty, has_type, method_not_allowed};
 pub use self::links::IceServer;
-pub(crate) use self::sessions::{Control, Place, Sessions};
+pub(crate) use self::sessions::{Place, Sessions};
 use crate::fragment::Fragment;
 use crate::offer::{MAX_SDP, Offer};
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
@@ -10,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Rejected;
 use super::answers::Match;
+use crate::control::{Control, Controls};
 use crate::fragment::Fragment;
 use crate::session::Refused;
 
@@ -21,20 +23,6 @@ const ID_LEN: usize = 16;
 
 /// Seconds after which there may be room again.
 const RETRY_FULL: u32 = 5;
-
-/// What the address of a session was asked for.
-#[derive(Debug)]
-pub(crate) enum Control {
-    /// Candidates of the other end, `candidate:…`.
-    Candidates(Vec<String>),
-    /// ICE begins anew.
-    Restart {
-        ufrag: String,
-        password: String,
-        candidates: Vec<String>,
-        answer: oneshot::Sender<Result<String, Refused>>,
-    },
-}
 
 /// A restart that a session was asked for.
 pub(super) struct Restarting {
@@ -160,6 +148,7 @@ impl Sessions {
 pub(crate) struct Place {
     sessions: Arc<Sessions>,
     id: String,
+    /// Nothing more comes when the address was deleted.
     asked: mpsc::Receiver<Control>,
 }
 
@@ -171,10 +160,11 @@ impl Place {
     pub(super) fn tag(&self) -> HeaderValue {
         tag(&self.id, 0)
     }
+}
 
-    /// What the address is asked for next; nothing when it was deleted.
-    pub(crate) async fn asked(&mut self) -> Option<Control> {
-        self.asked.recv().await
+impl Controls for Place {
+    fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Control>> {
+        self.asked.poll_recv(cx)
     }
 }
 

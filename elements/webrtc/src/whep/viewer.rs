@@ -7,6 +7,7 @@ use millstream_core::{Env, Time, TimeDelta};
 
 use super::door::Ways;
 use super::stage::{Seat, Unit};
+use crate::control::{Control, Controls};
 use crate::driver::Driver;
 use crate::http::Visitor;
 use crate::session::{Event, Format, TrackId};
@@ -38,7 +39,7 @@ enum Step {
     Over,
     Event(Event),
     Unit(Arc<Unit>),
-    Control(crate::http::Control),
+    Control(Control),
 }
 
 impl Viewer {

@@ -3,36 +3,27 @@
 //! | module | what |
 //! | --- | --- |
 //! | `settings` | what it is told |
-//! | `intake` | offers become sessions, and whose turn it is |
-//! | `receiver` | the running element |
-//! | `pads` | frames become buffers |
+//! | `intake` | what is posted goes to the intake of publishers |
 
 mod intake;
-mod pads;
-mod receiver;
 mod settings;
 
 use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
-use millstream_core::{BuildCx, CapsSet, Element, Factory, PadTemplate, Result, Source, SourceCx};
+use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Source, SourceCx};
 use millstream_server::access::{Access, Purpose};
 use millstream_server::http::Server;
 use millstream_server::listen::{Guest, address};
 
-use self::intake::Intake;
-use self::pads::{AUDIO_CAPS, Pads, VIDEO_CAPS, caps_of};
-use self::receiver::Receiver;
-pub use self::settings::{DuplicatePolicy, WhipServerSrcSettings};
-pub(crate) use self::settings::{default_app, default_listen};
+pub use self::settings::WhipServerSrcSettings;
+pub(crate) use self::settings::{default_app, default_grace, default_listen};
 use crate::http::{Endpoint, EndpointRoute, Sessions};
 use crate::ports::Ports;
+use crate::receive::{AUDIO_CAPS, Intake, MAX_SESSIONS, Pads, Publications, Receiver, VIDEO_CAPS, codecs};
 use crate::session::Codec;
 
 const NAME: &str = "whipserversrc";
-
-/// Sessions of one stream at a time: the one that publishes, and those that are about to take its place.
-const MAX_SESSIONS: usize = 8;
 
 /// What is known of `whipserversrc`.
 pub fn factory() -> Factory {
@@ -61,21 +52,9 @@ pub fn factory() -> Factory {
 
 fn build(settings: WhipServerSrcSettings, cx: &BuildCx) -> Result<Element> {
     settings.check()?;
-    let accepted = |pad: &str| cx.srcs.iter().find(|src| src.name == pad).map(|src| src.allowed.clone());
-    let chosen = settings.codecs.as_deref().unwrap_or(&Codec::ALL);
-    let codecs = codecs(chosen, accepted("video"), accepted("audio"));
+    let codecs = codecs(settings.codecs.as_deref(), cx);
     let pads = Pads::new(cx.src("video"), cx.src("audio"));
     Ok(Element::Source(Box::new(WhipServerSrc { settings, codecs, pads })))
-}
-
-/// The codecs that what is behind the pads takes. A kind that nothing takes in may come in any.
-fn codecs(chosen: &[Codec], video: Option<CapsSet>, audio: Option<CapsSet>) -> Vec<Codec> {
-    use millstream_core::meter::Kind;
-    let is_accepted = |codec: &&Codec| {
-        let behind = if codec.kind() == Kind::Video { &video } else { &audio };
-        behind.as_ref().is_none_or(|accepted| accepted.accepts(&caps_of(**codec)))
-    };
-    chosen.iter().filter(is_accepted).copied().collect()
 }
 
 struct WhipServerSrc {
@@ -92,8 +71,10 @@ impl Source for WhipServerSrc {
             let ports = Ports::at(&cx.env, settings.udp_at(server.local()))?;
             let access = Access::open(&cx.env, &settings.access()).await?;
             let path = settings.path();
-            let (intake, publications) = Intake::new(&settings, codecs, ports.clone(), cx.env.clone());
-            let presence = intake.presence();
+            let advertise = settings.advertise.clone().unwrap_or_default();
+            let (intake, publications) =
+                Intake::new(settings.duplicate, advertise, codecs, ports.clone(), cx.env.clone());
+            let publications = Publications { publications, presence: intake.presence() };
             let endpoint = Endpoint {
                 env: cx.env.clone(),
                 purpose: Purpose::Publish,
@@ -109,7 +90,7 @@ impl Source for WhipServerSrc {
             tracing::info!(at = %server.local(), path, "waits for a publisher");
             cx.tell(|out| out.post(address(Guest::Publisher, "http", server.local(), &path)));
             let env = cx.env.clone();
-            let mut receiver = Receiver::new(&settings, cx, pads, publications, presence);
+            let mut receiver = Receiver::new(settings.about(), cx, pads, publications);
             let ended = receiver.run().await;
             drop(mounted);
             drop(receiver);

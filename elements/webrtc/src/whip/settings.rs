@@ -5,25 +5,15 @@ use std::path::PathBuf;
 
 use hyper::header::HeaderValue;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{Error, Result, Secret};
+use millstream_core::{Error, Result, Secret, TimeDelta};
 use millstream_server::access::{AccessSettings, CallbackFormat, Keys, default_callback_timeout};
 use millstream_server::http::{check_path, hyper};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::http::IceServer;
+use crate::receive::{About, DuplicatePolicy};
 use crate::session::Codec;
-
-/// What happens to somebody who publishes a stream that has a publisher.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DuplicatePolicy {
-    /// It is refused, unless the first has not been heard for 3 s.
-    #[default]
-    Reject,
-    /// It takes the place of the first.
-    TakeOver,
-}
 
 /// Settings of `whipserversrc`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -94,7 +84,7 @@ pub(crate) fn default_app() -> String {
     "live".to_owned()
 }
 
-fn default_grace() -> DurationSetting {
+pub(crate) fn default_grace() -> DurationSetting {
     DurationSetting::from_secs(5)
 }
 
@@ -112,6 +102,12 @@ impl WhipServerSrcSettings {
 
     pub(super) fn path(&self) -> String {
         format!("/whip/{}/{}", self.app.trim_matches('/'), self.stream)
+    }
+
+    pub(super) fn about(&self) -> About {
+        let stream = format!("{}/{}", self.app.trim_matches('/'), self.stream);
+        let grace = self.eos_on_unpublish.then(|| TimeDelta::from_nanos(self.grace.as_nanos()));
+        About { element: super::NAME, stream, grace }
     }
 
     pub(super) fn links(&self) -> Result<Vec<HeaderValue>> {

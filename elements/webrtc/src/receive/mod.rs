@@ -1,4 +1,12 @@
-//! The running element: one publisher after the other.
+//! Elements that take in a publisher: one after the other, on one timeline.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `intake` | offers become sessions, and whose turn it is |
+//! | `pads` | frames become buffers |
+
+mod intake;
+mod pads;
 
 use std::sync::Arc;
 
@@ -7,18 +15,18 @@ use millstream_core::{Env, Item, MessageKind, Request, Result, SourceCx, Time, T
 use millstream_server::access::Admitted;
 use tokio::sync::mpsc;
 
-use super::intake::{Presence, Publication};
-use super::pads::Pads;
-use super::{NAME, WhipServerSrcSettings};
+pub use self::intake::DuplicatePolicy;
+pub(crate) use self::intake::{Intake, MAX_SESSIONS, NotTaken, Presence, Publication};
+pub(crate) use self::pads::{AUDIO_CAPS, Pads, VIDEO_CAPS, codecs};
+use crate::control::{Control, Controls};
 use crate::driver::Driver;
-use crate::http::{Control, Place};
 use crate::session::{Event, Frame, Track, TrackId};
 use crate::timeline::Timeline;
 
 /// Key frames are asked for this often at most: an encoder that is asked more often makes nothing else.
 const ASK: TimeDelta = TimeDelta::from_millis(500);
 
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     cx: SourceCx,
     pads: Pads,
     publications: mpsc::Receiver<Publication>,
@@ -32,10 +40,26 @@ pub(super) struct Receiver {
     grace: Option<TimeDelta>,
 }
 
+/// What a receiver is of.
+pub(crate) struct About {
+    /// Name of the kind of element.
+    pub(crate) element: &'static str,
+    /// Name of the stream.
+    pub(crate) stream: String,
+    /// The stream ends when its publisher has not come back for so long.
+    pub(crate) grace: Option<TimeDelta>,
+}
+
+/// Where publishers come from, and where it is said that there is one.
+pub(crate) struct Publications {
+    pub(crate) publications: mpsc::Receiver<Publication>,
+    pub(crate) presence: Arc<Presence>,
+}
+
 /// Who publishes.
 struct Publisher {
     driver: Driver,
-    place: Place,
+    controls: Box<dyn Controls>,
     tracks: Vec<Track>,
     is_heard: bool,
     /// A key frame is wanted, and was asked for last at this time.
@@ -54,21 +78,15 @@ enum Step {
 }
 
 impl Receiver {
-    pub(super) fn new(
-        settings: &WhipServerSrcSettings,
-        cx: SourceCx,
-        pads: Pads,
-        publications: mpsc::Receiver<Publication>,
-        presence: Arc<Presence>,
-    ) -> Self {
-        let stream = format!("{}/{}", settings.app.trim_matches('/'), settings.stream);
-        let meter = Meters::add(&cx.env, NAME, &stream);
+    pub(crate) fn new(about: About, cx: SourceCx, pads: Pads, publications: Publications) -> Self {
+        let About { element, stream, grace } = about;
+        let meter = Meters::add(&cx.env, element, &stream);
         let timeline = Timeline::new(cx.env.clock.now());
-        let grace = settings.eos_on_unpublish.then(|| TimeDelta::from_nanos(settings.grace.as_nanos()));
+        let Publications { publications, presence } = publications;
         Self { cx, pads, publications, presence, current: None, timeline, meter, stream, until: None, grace }
     }
 
-    pub(super) async fn run(&mut self) -> Result<()> {
+    pub(crate) async fn run(&mut self) -> Result<()> {
         loop {
             match self.step().await {
                 Step::Publication(None) | Step::Over => return Ok(()),
@@ -103,7 +121,7 @@ impl Receiver {
         if self.current.is_some() {
             self.end();
         }
-        let Publication { session, line, tracks, visitor } = publication;
+        let Publication { session, line, tracks, controls, admitted } = publication;
         let driver = Driver::new(session, line, self.cx.env.clone());
         self.presence.heard(self.cx.env.clock.now());
         self.timeline.begin();
@@ -117,10 +135,10 @@ impl Receiver {
         }
         // Who publishes is known to send nothing else.
         self.cx.tell(|out| out.streams_complete());
-        let (place, _admitted) = (visitor.place, visitor.admitted);
         self.until = None;
-        self.current =
-            Some(Publisher { driver, place, tracks, is_heard: false, wanted: false, asked: None, _admitted });
+        let publisher =
+            Publisher { driver, controls, tracks, is_heard: false, wanted: false, asked: None, _admitted: admitted };
+        self.current = Some(publisher);
         Ok(())
     }
 
@@ -144,6 +162,7 @@ impl Receiver {
         if let Some(publisher) = &mut self.current
             && !std::mem::replace(&mut publisher.is_heard, true)
         {
+            publisher.controls.connected();
             self.tell("published");
             self.want_key();
         }
@@ -223,7 +242,7 @@ async fn next(publisher: Option<&mut Publisher>) -> Step {
     let Some(publisher) = publisher else { return std::future::pending().await };
     tokio::select! {
         biased;
-        control = publisher.place.asked() => Step::Control(control),
+        control = publisher.controls.asked() => Step::Control(control),
         event = publisher.driver.next() => Step::Event(event),
     }
 }

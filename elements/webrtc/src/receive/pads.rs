@@ -4,23 +4,23 @@ use millstream_codec::opus::packet_samples;
 use millstream_codec::{vp8, vp9};
 use millstream_core::caps::{field, media};
 use millstream_core::meter::Kind;
-use millstream_core::{Buffer, BufferFlags, Caps, Item, PadId, Segment, StreamInfo, Time, TimeDelta};
+use millstream_core::{Buffer, BufferFlags, BuildCx, Caps, Item, PadId, Segment, StreamInfo, Time, TimeDelta};
 
 use crate::session::{Codec, Frame};
 
 /// What the pad of pictures may give.
-pub(super) const VIDEO_CAPS: &str = "video/x-h264, stream-format=byte-stream, alignment=au; \
+pub(crate) const VIDEO_CAPS: &str = "video/x-h264, stream-format=byte-stream, alignment=au; \
     video/x-h265, stream-format=byte-stream, alignment=au; video/x-av1, stream-format=obu-stream, alignment=tu; video/x-vp8; video/x-vp9";
 
 /// What the pad of sound may give.
-pub(super) const AUDIO_CAPS: &str =
+pub(crate) const AUDIO_CAPS: &str =
     "audio/x-opus, rate=48000; audio/x-mulaw, rate=8000, channels=1; audio/x-alaw, rate=8000, channels=1";
 
 /// Ticks of Opus a second, which its packets count their samples in.
 const OPUS_RATE: u32 = 48_000;
 
 /// Caps of a codec as it comes over RTP, without what only its frames say.
-pub(super) fn caps_of(codec: Codec) -> Caps {
+pub(crate) fn caps_of(codec: Codec) -> Caps {
     let caps = Caps::new(codec.media());
     match codec {
         Codec::H264 | Codec::H265 => caps.with(field::STREAM_FORMAT, "byte-stream").with(field::ALIGNMENT, "au"),
@@ -32,16 +32,27 @@ pub(super) fn caps_of(codec: Codec) -> Caps {
     }
 }
 
+/// The codecs that what is behind the pads takes. A kind that nothing takes in may come in any.
+pub(crate) fn codecs(chosen: Option<&[Codec]>, cx: &BuildCx) -> Vec<Codec> {
+    let accepted = |pad: &str| cx.srcs.iter().find(|src| src.name == pad).map(|src| src.allowed.clone());
+    let (video, audio) = (accepted("video"), accepted("audio"));
+    let is_accepted = |codec: &&Codec| {
+        let behind = if codec.kind() == Kind::Video { &video } else { &audio };
+        behind.as_ref().is_none_or(|accepted| accepted.accepts(&caps_of(**codec)))
+    };
+    chosen.unwrap_or(&Codec::ALL).iter().filter(is_accepted).copied().collect()
+}
+
 /// The pads of the element.
 #[derive(Debug)]
-pub(super) struct Pads {
+pub(crate) struct Pads {
     pub(super) video: Option<Pad>,
     pub(super) audio: Option<Pad>,
 }
 
 /// A linked pad.
 #[derive(Debug)]
-pub(super) struct Pad {
+pub(crate) struct Pad {
     pub(super) id: PadId,
     started: bool,
     caps: Option<Caps>,
@@ -53,7 +64,7 @@ pub(super) struct Pad {
 }
 
 impl Pads {
-    pub(super) fn new(video: Option<PadId>, audio: Option<PadId>) -> Self {
+    pub(crate) fn new(video: Option<PadId>, audio: Option<PadId>) -> Self {
         let pad = |id| Pad { id, started: false, caps: None, last: None, waits: true, is_discont: false };
         Self { video: video.map(pad), audio: audio.map(pad) }
     }

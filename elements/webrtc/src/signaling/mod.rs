@@ -1,0 +1,13 @@
+//! Elements that take part in our signaling (`docs/spec/signaling.md`) as workers.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`source`] | `webrtcsrc`: takes in who publishes |
+//! | `worker` | conversations with those who come, and their sessions |
+//! | `call` | a session's end of a conversation |
+//! | `settings` | where the server is found |
+
+mod call;
+mod settings;
+pub mod source;
+mod worker;

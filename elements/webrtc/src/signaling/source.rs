@@ -1,0 +1,152 @@
+//! `webrtcsrc`: takes in a publisher that comes through our signaling.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use millstream_core::env::BoxFuture;
+use millstream_core::settings::units::DurationSetting;
+use millstream_core::{BuildCx, Element, Error, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
+use millstream_server::http::Server;
+use millstream_signaling::message::Purpose;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::settings::{check, default_path};
+use super::worker::{Host, Work, Worker};
+use crate::control::Controls;
+use crate::offer::Offer;
+use crate::ports::Ports;
+use crate::receive::{AUDIO_CAPS, About, DuplicatePolicy, Intake, Pads, Publications, Receiver, VIDEO_CAPS, codecs};
+use crate::session::Codec;
+use crate::whip::{default_grace, default_listen};
+
+const NAME: &str = "webrtcsrc";
+
+/// Settings of `webrtcsrc`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WebRtcSrcSettings {
+    /// `listen` of the `signalingserver` that publishers come to, in the same process.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// `path` of it.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Address and port to receive media at, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`.
+    /// Elements with the same one share it.
+    #[serde(default)]
+    pub udp: Option<SocketAddr>,
+    /// Further addresses at which the machine is reached, behind a router that forwards the UDP port.
+    #[serde(default)]
+    pub advertise: Option<Vec<IpAddr>>,
+    /// Name of the stream that publishers say.
+    pub stream: String,
+    /// Joins this room, and takes in its members only. Those may offer to the element directly, too.
+    #[serde(default)]
+    pub room: Option<String>,
+    /// Codecs that are accepted, of those that what is behind the pads takes. Without it all.
+    #[serde(default)]
+    pub codecs: Option<Vec<Codec>>,
+    /// What happens to a second publisher.
+    #[serde(default)]
+    pub duplicate: DuplicatePolicy,
+    /// Ends the stream when its publisher has left and not come back within `grace`; else waits for the next one.
+    #[serde(default)]
+    pub eos_on_unpublish: bool,
+    /// How long a publisher that left may take to come back.
+    #[serde(default = "default_grace")]
+    pub grace: DurationSetting,
+}
+
+impl WebRtcSrcSettings {
+    fn check(&self) -> Result<()> {
+        check(&self.path, &self.stream, self.room.as_deref())?;
+        if self.codecs.as_ref().is_some_and(Vec::is_empty) {
+            let error = Error::settings("no codec is accepted");
+            return Err(error.on_property("codecs").hint("leave `codecs` out for all"));
+        }
+        Ok(())
+    }
+
+    fn about(&self) -> About {
+        let grace = self.eos_on_unpublish.then(|| TimeDelta::from_nanos(self.grace.as_nanos()));
+        About { element: NAME, stream: self.stream.clone(), grace }
+    }
+
+    fn work(&self) -> Work {
+        Work {
+            element: NAME,
+            listen: self.listen,
+            path: self.path.clone(),
+            stream: self.stream.clone(),
+            purpose: Purpose::Publish,
+            room: self.room.clone(),
+        }
+    }
+}
+
+/// What is known of `webrtcsrc`.
+pub fn factory() -> Factory {
+    Factory::new(NAME, "Network/Source", "Accepts a WebRTC publisher through our signaling", build)
+        .pad(PadTemplate::src("video", VIDEO_CAPS).sometimes().doc("The picture."))
+        .pad(PadTemplate::src("audio", AUDIO_CAPS).sometimes().doc("The sound."))
+        .live(|_: &WebRtcSrcSettings| true)
+        .checked(WebRtcSrcSettings::check)
+        .details(
+            "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process. Who \
+             publishes says `publish` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. \
+             Who may is what the tokens of the server say.\n\n\
+             - The answer has the candidates of this side inside; those of the publisher may come at any time. A second offer in the session begins ICE \
+             anew, or changes codecs.\n\
+             - A publisher whose connection to the server is lost goes on publishing, and resumes the conversation. One that hangs up, or is not reached any \
+             more for some seconds, has left.\n\
+             - With `room` the element is a member of that room, so that everybody sees that it is there, and takes in members only.\n\
+             - Codecs, key frames, times, and the next publisher are as with `whipserversrc`. Who cannot be taken in is refused with the reason.\n\n\
+             Posts `published` and `unpublished` with the `stream`.",
+        )
+        .example("signalingserver  webrtcsrc stream=cam name=w  w.video ! h264parse ! h.video  w.audio ! opusparse ! fakesink  hlssink name=h directory=cam")
+}
+
+fn build(settings: WebRtcSrcSettings, cx: &BuildCx) -> Result<Element> {
+    settings.check()?;
+    let codecs = codecs(settings.codecs.as_deref(), cx);
+    let pads = Pads::new(cx.src("video"), cx.src("audio"));
+    Ok(Element::Source(Box::new(WebRtcSrc { settings, codecs, pads })))
+}
+
+struct WebRtcSrc {
+    settings: WebRtcSrcSettings,
+    codecs: Vec<Codec>,
+    pads: Pads,
+}
+
+impl Host for Intake {
+    fn admits(&self) -> Result<(), String> {
+        Self::admits(self).map_err(|error| error.to_string())
+    }
+
+    fn open(&self, offer: &Offer, controls: Box<dyn Controls>) -> Result<String, String> {
+        offer.check_publishes().map_err(|error| error.to_string())?;
+        self.take(offer, controls, None).map_err(|error| error.to_string())
+    }
+}
+
+impl Source for WebRtcSrc {
+    fn run(self: Box<Self>, cx: SourceCx) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            let Self { settings, codecs, pads } = *self;
+            let server = Server::at(&cx.env, settings.listen)?;
+            let ports = Ports::at(&cx.env, settings.udp.unwrap_or(server.local()))?;
+            let advertise = settings.advertise.clone().unwrap_or_default();
+            let (intake, publications) = Intake::new(settings.duplicate, advertise, codecs, ports, cx.env.clone());
+            let publications = Publications { publications, presence: intake.presence() };
+            let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(intake));
+            tracing::info!(stream = settings.stream, "waits for a publisher through signaling");
+            let mut receiver = Receiver::new(settings.about(), cx, pads, publications);
+            tokio::select! {
+                ended = receiver.run() => ended,
+                failed = worker.run() => failed,
+            }
+        })
+    }
+}
