@@ -17,6 +17,9 @@ impl Addresses {
             let (server, key) = url.rsplit_once('/').unwrap_or((url, ""));
             return vec![format!("publish to  {url}   (OBS: server {server}, stream key {key})")];
         }
+        if guests == "relays" {
+            return vec![format!("relay       {url}")];
+        }
         if guests == "callers" {
             return vec![format!("call        {url}   in a browser")];
         }

@@ -12,6 +12,7 @@
 //! | `millstream-rtmp` | `rtmpsrc`, `rtmpsink`, `rtmpserversrc`, `rtmpserversink` |
 //! | `millstream-signaling` | `signalingserver` |
 //! | `millstream-ts` | `tsdemux`, `tsmux` |
+//! | `millstream-turn` | `turnserver` |
 //! | `millstream-webrtc` (feature `webrtc`) | `whipserversrc`, `whepserversink`, `webrtcsrc` |
 
 use millstream_core::Registry;
@@ -29,6 +30,7 @@ pub fn registry() -> Registry {
     millstream_rtmp::register(&mut registry);
     millstream_signaling::register(&mut registry);
     millstream_ts::register(&mut registry);
+    millstream_turn::register(&mut registry);
     #[cfg(feature = "webrtc")]
     millstream_webrtc::register(&mut registry);
     registry

@@ -6,6 +6,7 @@
 //! | [`access`] | who may publish and play: keys, and callbacks of other servers |
 //! | [`doors`] | connections of listeners, counted |
 //! | [`redirect`] | where servers may lead their clients |
+//! | [`relays`] | relays (TURN) of a runtime, and credentials for them |
 //! | [`backoff`] | how long to wait before another attempt to connect |
 //! | [`http`] | the HTTP server (RFC 9110, RFC 9112), on whose paths elements mount what they serve, and a client |
 //! | [`players`] | settings of elements that serve players, declared once |
@@ -20,5 +21,6 @@ pub mod http;
 pub mod listen;
 pub mod players;
 pub mod redirect;
+pub mod relays;
 #[cfg(feature = "tls")]
 pub mod tls;

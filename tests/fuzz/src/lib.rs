@@ -12,6 +12,7 @@ pub mod signaling;
 pub mod sound;
 pub mod text;
 pub mod ts;
+pub mod turn;
 pub mod values;
 
 /// A body and the name of its fuzz target.
@@ -55,5 +56,6 @@ pub const BODIES: &[Body] = &[
     ("ts_pes", ts::pes),
     ("ts_psi", ts::psi),
     ("tsdemux", ts::tsdemux),
+    ("turn", turn::server),
     ("yaml", text::yaml),
 ];

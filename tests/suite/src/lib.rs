@@ -18,6 +18,7 @@
 //! | `trace`, `rtmp_trace` | conversations are drawn as they were, without secrets; those of the standard with ffmpeg |
 //! | `discover_live` | `discover rtmp://…` says what a live stream carries, and what is wrong |
 //! | `browser` | our HLS plays in Chromium with hls.js |
+//! | `turn` | coturn's client relays through us |
 //! | `call` | two browsers talk to each other through our signaling |
 //! | `rtmp_enhanced` | Enhanced RTMP with ffmpeg 9 in every direction |
 //! | `rtmp_broken` | what is made to break a server disturbs no stream |

@@ -56,10 +56,12 @@ fn assert_talks(seen: &Value, frames: u64) {
 }
 
 #[test]
-fn sig_2_two_browsers_see_and_hear_each_other_with_the_shipped_pipeline() {
+fn sig_2_turn_1_two_browsers_see_and_hear_each_other_directly_and_over_the_relay_only() {
     let listen = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a port");
     let mut command = millstream(&root());
-    command.args(["run", "pipelines/call-server.yaml", "--set", &format!("listen={listen}")]);
+    let relay = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a port");
+    let set = [format!("listen={listen}"), format!("turn={relay}")];
+    command.args(["run", "pipelines/call-server.yaml", "--set", &set[0], "--set", &set[1]]);
     let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut said = String::new();
     let mut reader = BufReader::new(running.stderr.take().expect("it is piped"));
@@ -67,6 +69,12 @@ fn sig_2_two_browsers_see_and_hear_each_other_with_the_shipped_pipeline() {
         assert!(reader.read_line(&mut said).expect("text") > 0, "it ended: {said}");
     }
     assert_talks(&call_at(listen, &[], 60), 60);
+    // The same over the relay and nothing else; its address is this machine's, to which it relays nothing else.
+    let seen = call_at(listen, &[("RELAY", "1")], 30);
+    assert_talks(&seen, 30);
+    for name in ["alice", "bob"] {
+        assert_eq!((&seen[name]["local"], &seen[name]["remote"]), (&"relay".into(), &"relay".into()), "{seen:#}");
+    }
     signal(&running, "INT");
     assert_eq!(finish(running).code, 130, "as every job that is interrupted");
 }

@@ -135,6 +135,7 @@ replay!(
     ts_pes,
     ts_psi,
     tsdemux,
+    turn,
     yaml,
 );
 

@@ -192,6 +192,8 @@ impl Board {
         peer.serial += 1;
         let (serial, exp) = (peer.serial, at.unix() + RESUME_TOKEN_TIME);
         let resume = Resume { id: id.to_string(), name: peer.name.clone(), serial, exp, who: peer.who.clone() };
+        let mut ice_servers = self.settings.ice_servers.clone();
+        ice_servers.extend(self.settings.relays.for_whom(&peer.who.identity, at.unix()));
         let message = ServerMessage::Welcome {
             version: 1,
             id: id.to_string(),
@@ -202,7 +204,7 @@ impl Board {
             resume: sign(&self.resume_key, &resume),
             resume_for: self.settings.resume_time.nanos() / 1_000_000_000,
             heard: peer.heard(),
-            ice_servers: self.settings.ice_servers.clone(),
+            ice_servers,
             limits: LimitsInfo { message: MAX_MESSAGE, messages_per_second: PER_SECOND, rooms: MAX_ROOMS },
         };
         // It has no number of its own: what was missed follows it.

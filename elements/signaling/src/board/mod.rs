@@ -31,7 +31,7 @@ use self::pace::Bucket;
 use self::peer::Peer;
 use self::rooms::Room;
 use self::sessions::{Ended, Session};
-pub use self::settings::{BoardSettings, Duplicates};
+pub use self::settings::{BoardSettings, Duplicates, RelayInfo};
 use crate::message::{
     ClientMessage, ClosedReason, Code, Envelope, HelloFields, Incoming, Refusal, ServerMessage, parse,
 };

@@ -1,5 +1,8 @@
 //! Limits of a board.
 
+use std::fmt;
+use std::sync::Arc;
+
 use millstream_core::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,8 +22,32 @@ pub enum Duplicates {
     Allow,
 }
 
+/// The relays that there are for an identity at a time, in seconds since 1970, with credentials.
+type Offer = dyn Fn(&str, i64) -> Vec<IceServer> + Send + Sync;
+
+/// Says which relays there are.
+#[derive(Clone, Default)]
+pub struct RelayInfo(Option<Arc<Offer>>);
+
+impl RelayInfo {
+    /// As this says.
+    pub fn new(offer: impl Fn(&str, i64) -> Vec<IceServer> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(offer)))
+    }
+
+    pub(super) fn for_whom(&self, identity: &str, unix: i64) -> Vec<IceServer> {
+        self.0.as_ref().map(|offer| offer(identity, unix)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RelayInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RelayInfo")
+    }
+}
+
 /// What a board is told. The constants are those of `docs/spec/signaling.md`, which has their reasons.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct BoardSettings {
     /// Peers at a time.
     pub max_peers: usize,
@@ -36,8 +63,10 @@ pub struct BoardSettings {
     pub hello_time: TimeDelta,
     /// How long a worker may wait with its init.
     pub init_time: TimeDelta,
-    /// What clients may use to reach others.
+    /// What clients may use to reach others, beside what `relays` says.
     pub ice_servers: Vec<IceServer>,
+    /// Makes credentials of relays.
+    pub relays: RelayInfo,
     /// What rooms prefer to begin with.
     pub policy: Policy,
 }
@@ -53,6 +82,7 @@ impl Default for BoardSettings {
             hello_time: TimeDelta::from_secs(10),
             init_time: TimeDelta::from_secs(10),
             ice_servers: Vec::new(),
+            relays: RelayInfo::default(),
             policy: Policy::default(),
         }
     }

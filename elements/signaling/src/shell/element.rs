@@ -11,6 +11,7 @@ use millstream_server::access::{AccessSettings, CallbackFormat, Keys, default_ca
 use millstream_server::doors::Doors;
 use millstream_server::http::{Mounted, Server, check_path};
 use millstream_server::listen::{Guest, address, url};
+use millstream_server::relays::Relays;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,8 +20,11 @@ use super::hub::Hub;
 use super::hubs::Hubs;
 use super::page::CallPage;
 use super::socket::SignalRoute;
-use crate::board::{Board, BoardSettings, Duplicates};
+use crate::board::{Board, BoardSettings, Duplicates, RelayInfo};
 use crate::message::{IceServer, Policy};
+
+/// How long credentials of relays are good, in seconds: longer than any call.
+const RELAY_TIME: i64 = 24 * 3600;
 
 const NAME: &str = "signalingserver";
 
@@ -233,9 +237,22 @@ async fn open(env: &Env, settings: &SignalingServerSettings, server: &Server) ->
         Some(secret) => secret.reveal().as_bytes().to_vec(),
         None => key()?.to_vec(),
     };
-    let board = Board::new(settings.board(), &secret, fresh);
+    let relays = env.shared::<Relays>();
+    let offer = RelayInfo::new(move |identity, unix| relay_servers(&relays, identity, unix));
+    let board = Board::new(BoardSettings { relays: offer, ..settings.board() }, &secret, fresh);
     let counter = Doors::add(env, url("ws", server.local(), ""));
     Ok(Hub::new(env.clone(), door, counter, board))
+}
+
+/// The relays of this program, over UDP and TCP, each also as a STUN server.
+fn relay_servers(relays: &Relays, identity: &str, unix: i64) -> Vec<IceServer> {
+    let Some((username, credential)) = relays.credentials(identity, unix + RELAY_TIME) else { return Vec::new() };
+    let turn = relays.all().into_iter().map(|at| IceServer {
+        urls: vec![format!("turn:{at}?transport=udp"), format!("turn:{at}?transport=tcp")],
+        username: Some(username.clone()),
+        credential: Some(credential.clone()),
+    });
+    turn.collect()
 }
 
 fn mount(server: &Server, settings: &SignalingServerSettings, hub: &Arc<Hub>) -> Result<Vec<Mounted>> {

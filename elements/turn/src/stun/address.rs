@@ -1,0 +1,43 @@
+//! Addresses, XORed so that nothing on the way rewrites them (RFC 8489, 14.2).
+//!
+//! ```text
+//! 0(8) family(8) port(16) | address(32 or 128)
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::MAGIC_COOKIE;
+
+/// The first 16 bits of the cookie.
+const COOKIE_HIGH: u16 = (MAGIC_COOKIE >> 16) as u16;
+
+fn mask(transaction: &[u8; 12]) -> [u8; 16] {
+    let mut mask = [0; 16];
+    mask[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+    mask[4..].copy_from_slice(transaction);
+    mask
+}
+
+pub(super) fn read_address(value: &[u8], transaction: &[u8; 12]) -> Option<SocketAddr> {
+    let (head, address) = value.split_at_checked(4)?;
+    let port = u16::from_be_bytes([head[2], head[3]]) ^ COOKIE_HIGH;
+    let mask = mask(transaction);
+    let plain: Vec<u8> = address.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect();
+    let ip: IpAddr = match (head[1], address.len()) {
+        (1, 4) => <[u8; 4]>::try_from(plain).ok()?.into(),
+        (2, 16) => <[u8; 16]>::try_from(plain).ok()?.into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+pub(super) fn write_address(address: SocketAddr, transaction: &[u8; 12]) -> Vec<u8> {
+    let octets = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let family = if octets.len() == 4 { 1 } else { 2 };
+    let port = (address.port() ^ COOKIE_HIGH).to_be_bytes();
+    let masked = octets.iter().zip(mask(transaction)).map(|(byte, mask)| byte ^ mask);
+    [0, family].into_iter().chain(port).chain(masked).collect()
+}
