@@ -57,6 +57,12 @@ impl<K: Copy + Eq + std::hash::Hash> Demux<K> {
     pub fn find(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<K> {
         let Some(name) = asked_for(datagram) else { return self.addresses.get(&from).copied() };
         let key = *self.names.get(name)?;
+        self.expect(from, key);
+        Some(key)
+    }
+
+    /// What comes from an address is this session's from now on: it has asked there.
+    pub fn expect(&mut self, from: SocketAddr, key: K) {
         if self.addresses.insert(from, key) != Some(key) {
             let all = self.of.entry(key).or_default();
             all.push_back(from);
@@ -67,7 +73,6 @@ impl<K: Copy + Eq + std::hash::Hash> Demux<K> {
                 self.addresses.remove(&oldest);
             }
         }
-        Some(key)
     }
 }
 

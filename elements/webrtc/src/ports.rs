@@ -14,7 +14,7 @@ use millstream_core::net::{MAX_DATAGRAM, NetDatagrams};
 use millstream_core::{Env, Error, Result, TimeDelta};
 use tokio::sync::mpsc;
 
-use crate::demux::Demux;
+use crate::demux::{Demux, asked_for};
 use crate::session::Datagram;
 
 /// Datagrams that wait for a session. At 10 Mbit/s these are a second; further ones are lost, as in any router.
@@ -187,6 +187,10 @@ impl Line {
 
     /// Sends a datagram.
     pub fn send(&self, datagram: &Datagram) {
+        // Who asks somebody is answered from there, without a name.
+        if asked_for(&datagram.bytes).is_some() {
+            self.ports.lines.lock().demux.expect(datagram.to, self.key);
+        }
         self.ports.send(datagram);
     }
 

@@ -24,6 +24,7 @@
 //! | `rtmp_broken` | what is made to break a server disturbs no stream |
 //! | `rtmp_servers` | nginx-rtmp and node-media-server pass on all that we publish |
 //! | `whip`, `whep` | Chromium and ffmpeg publish over WHIP, Chromium plays over WHEP |
+//! | `webrtc_network` | publishers and viewers of WebRTC on a network that loses, reorders and falls silent |
 //! | `whip_http` | WHIP and WHEP by hand, row by row, with offers of real browsers |
 //! | `all_peers` | OBS publishes to us, VLC plays from us; only with `cargo xtask test --all-peers` |
 //!

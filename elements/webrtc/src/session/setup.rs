@@ -42,12 +42,17 @@ const REPORTS: TimeDelta = TimeDelta::from_millis(500);
 /// Datagrams that are kept for sending again. At 2.5 Mbit/s these are the last 2 s, which is as long as anybody waits.
 const SENT: usize = 512;
 
+/// Packets of pictures that wait for one that is missing: a key frame of 1080p has some hundred, and what is asked for twice comes some hundred
+/// milliseconds later.
+const MISSING: usize = 300;
+
 impl Setup {
     pub(super) fn config(&self) -> RtcConfig {
         let mut config = Rtc::builder()
             .clear_codecs()
             .set_rtp_mode(self.carries == Carries::Packets)
             .set_ice_lite(self.lite)
+            .set_reordering_size_video(MISSING)
             .set_send_buffer_video(SENT)
             .set_rtcp_report_interval_audio(REPORTS.to_std())
             .set_rtcp_report_interval_video(REPORTS.to_std());
