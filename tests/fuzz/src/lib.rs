@@ -14,6 +14,7 @@ pub mod text;
 pub mod ts;
 pub mod turn;
 pub mod values;
+pub mod webrtc;
 
 /// A body and the name of its fuzz target.
 pub type Body = (&'static str, fn(&[u8]));
@@ -57,5 +58,9 @@ pub const BODIES: &[Body] = &[
     ("ts_psi", ts::psi),
     ("tsdemux", ts::tsdemux),
     ("turn", turn::server),
+    ("webrtc_datagram", webrtc::datagram),
+    ("webrtc_fragment", webrtc::fragment),
+    ("webrtc_offer", webrtc::offer),
+    ("webrtc_packets", webrtc::packets),
     ("yaml", text::yaml),
 ];

@@ -136,6 +136,10 @@ replay!(
     ts_psi,
     tsdemux,
     turn,
+    webrtc_datagram,
+    webrtc_fragment,
+    webrtc_offer,
+    webrtc_packets,
     yaml,
 );
 
