@@ -9,7 +9,8 @@
 //
 // SEEN is { server, ice, connection, frames, audioPackets, width, codec, local, remote, trouble, errors }: the words of the page, and what getStats counts. `after` has
 // the words of the page once it is over. POLICY names a codec of pictures that the room goes over to in the call, RELAY=1 allows relayed addresses only; LOSE=1 cuts
-// Bob's connection to the server in the call, which must go on. CHROMIUM names another browser than /usr/bin/chromium. Exit code 0 when it went well, 1 otherwise.
+// Bob's connection to the server in the call, which must go on. BOB=firefox gives Bob a Firefox. CHROMIUM and FIREFOX name other browsers than /usr/bin/chromium and
+// /usr/bin/firefox-esr. Exit code 0 when it went well, 1 otherwise.
 
 import { createRequire } from "node:module";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -25,6 +26,17 @@ const FLAGS = [
   "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ];
 
+/// The same for Firefox.
+const PREFS = { "media.navigator.streams.fake": true, "media.navigator.permission.disabled": true, "media.autoplay.default": 0, "media.gmp-manager.updateEnabled": false };
+
+/// How to start a browser.
+function launch(which, profile) {
+  const common = { headless: true, userDataDir: profile };
+  return which === "firefox"
+    ? { ...common, browser: "firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr", extraPrefsFirefox: PREFS }
+    : { ...common, executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS };
+}
+
 /// Runs in the page: what is seen.
 async function look() {
   const words = (id) => document.getElementById(id).textContent;
@@ -35,11 +47,10 @@ async function look() {
 class Person {
   errors = [];
 
-  static async come(puppeteer, url, name) {
+  static async come(puppeteer, url, name, which) {
     const person = new Person();
-    person.profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-    const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-    person.browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: person.profile });
+    person.profile = await mkdtemp(join(tmpdir(), "millstream-browser-"));
+    person.browser = await puppeteer.launch(launch(which, person.profile));
     const page = (person.page = await person.browser.newPage());
     page.on("pageerror", (error) => person.errors.push(error.message));
     page.on("console", (message) => message.type() === "error" && person.errors.push(message.text()));
@@ -81,7 +92,7 @@ async function main() {
   }
   const require = createRequire(join(resolve(modules), "package.json"));
   const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const [alice, bob] = await Promise.all(["Alice", "Bob"].map((name) => Person.come(puppeteer, url, name)));
+  const [alice, bob] = await Promise.all(["Alice", "Bob"].map((name) => Person.come(puppeteer, url, name, name === "Bob" ? process.env.BOB : null)));
   const both = [alice, bob];
   try {
     await alice.until("[...document.querySelectorAll('#people button')].length === 1");

@@ -80,6 +80,12 @@ fn sig_2_turn_1_two_browsers_see_and_hear_each_other_directly_and_over_the_relay
 }
 
 #[test]
+fn sig_2_chromium_and_firefox_see_and_hear_each_other() {
+    peers::need("firefox-esr");
+    assert_talks(&call("", &[("BOB", "firefox")], 30), 30);
+}
+
+#[test]
 fn sig_3_a_call_goes_over_from_vp8_to_h264_and_outlives_the_loss_of_its_signaling() {
     let settings = "video-codecs=VP8 keys=secret moderators=Bob";
     let seen = call(settings, &[("POLICY", "H264"), ("LOSE", "1"), ("KEY", "secret")], 30);
