@@ -1,10 +1,11 @@
-// Publishes a fake camera over WHIP, or plays a stream over WHEP, in headless Chromium, and says what was seen.
+// Publishes a fake camera over WHIP, or plays a stream over WHEP, in headless Chromium or Firefox, and says what was seen.
 //
 //   node webrtc.mjs MODULES publish|play ENDPOINT SECONDS [CODEC [TOKEN [SCREENSHOT.png]]]
 //
 // MODULES is the folder whose node_modules hold puppeteer-core (target/peers/node). ENDPOINT is the URL that is posted to. CODEC is the
-// one that is offered for pictures (VP8, VP9, AV1, H264), or `any`. CHROMIUM names another browser than /usr/bin/chromium. Prints one JSON
-// object with the status of the answer, its headers, its text, and what getStats() counted when SECONDS had passed since it was connected:
+// one that is offered for pictures (VP8, VP9, AV1, H264), or `any`. The variable BROWSER asks for `firefox`; CHROMIUM and FIREFOX name
+// others than /usr/bin/chromium and /usr/bin/firefox-esr. Prints one JSON object with the status of the answer, its headers, its text, and
+// what getStats() counted when SECONDS had passed since it was connected:
 //
 //   { status, location, etag, answer, state, video: { frames, keyFrames, codec, width, height, time }, audio: { packets, energy }, deleted }
 //
@@ -23,6 +24,21 @@ const FLAGS = [
   "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream",
   "--use-fake-ui-for-media-stream",
 ];
+
+/// The same for Firefox.
+const PREFERENCES = {
+  "media.navigator.streams.fake": true, "media.navigator.permission.disabled": true, "media.autoplay.default": 0,
+  "media.gmp-manager.updateEnabled": false, "app.update.enabled": false,
+};
+
+function launch(puppeteer, profile) {
+  const options = { headless: true, userDataDir: profile, protocolTimeout: 2 * PATIENCE };
+  if (process.env.BROWSER === "firefox") {
+    const executablePath = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
+    return puppeteer.launch({ ...options, browser: "firefox", executablePath, extraPrefsFirefox: PREFERENCES });
+  }
+  return puppeteer.launch({ ...options, executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+}
 
 /// Runs in the page: makes the connection and waits until it has done what it should.
 async function connect(mode, endpoint, seconds, codec, token, patience) {
@@ -115,11 +131,8 @@ async function main() {
   }
   const require = createRequire(join(resolve(modules), "package.json"));
   const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await puppeteer.launch({
-    executablePath, headless: true, args: FLAGS, userDataDir: profile, protocolTimeout: 2 * PATIENCE,
-  });
+  const profile = await mkdtemp(join(tmpdir(), "millstream-browser-"));
+  const browser = await launch(puppeteer, profile);
   try {
     const page = await browser.newPage();
     // Any page of the listener will do: it is of the same origin, and secure, being of this machine.

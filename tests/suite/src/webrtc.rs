@@ -9,7 +9,7 @@ use millstream_testkit::media::workspace;
 use serde_json::Value;
 
 use crate::peers::need;
-use crate::program::run;
+use crate::program::{Said, run, run_with};
 use crate::root;
 
 /// How long a response may take.
@@ -20,13 +20,41 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// When it cannot be started, or says nothing.
 pub fn chromium(mode: &str, endpoint: &str, seconds: u32, codec: &str, token: &str) -> Value {
-    need("chromium");
+    browser("chromium", mode, endpoint, seconds, codec, token)
+}
+
+/// The same of headless Firefox, which offers no H.264 here.
+///
+/// # Panics
+/// As [`chromium`].
+pub fn firefox(mode: &str, endpoint: &str, seconds: u32, codec: &str, token: &str) -> Value {
+    browser("firefox-esr", mode, endpoint, seconds, codec, token)
+}
+
+fn browser(program: &str, mode: &str, endpoint: &str, seconds: u32, codec: &str, token: &str) -> Value {
+    need(program);
     let mut args: Vec<PathBuf> = vec![root().join("tests/peers/webrtc.mjs"), workspace().join("target/peers/node")];
     args.extend([mode, endpoint, &seconds.to_string(), codec, token].map(PathBuf::from));
     args.extend(std::env::var_os("MILLSTREAM_SCREENSHOT").map(PathBuf::from));
-    let said = run(&need("node"), args);
+    let which = if program == "chromium" { program } else { "firefox" };
+    let said = run_with(&need("node"), args, &[("BROWSER", which)]);
+    seen(&said, "puppeteer-core")
+}
+
+/// The same of aiortc, with VP8 or H.264: see `tests/peers/webrtc-aiortc.py`.
+///
+/// # Panics
+/// As [`chromium`].
+pub fn aiortc(mode: &str, endpoint: &str, seconds: u32, codec: &str) -> Value {
+    let script = root().join("tests/peers/webrtc-aiortc.py");
+    let args = [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.to_string().as_ref(), codec.as_ref()]
+        .map(ToOwned::to_owned);
+    seen(&run(&workspace().join("target/peers/venv/bin/python"), args), "aiortc")
+}
+
+fn seen(said: &Said, brought: &str) -> Value {
     serde_json::from_str(&said.stdout)
-        .unwrap_or_else(|_| panic!("`cargo xtask setup` brings puppeteer-core: {}{}", said.stdout, said.stderr))
+        .unwrap_or_else(|_| panic!("`cargo xtask setup` brings {brought}: {}{}", said.stdout, said.stderr))
 }
 
 /// A response of an HTTP server.

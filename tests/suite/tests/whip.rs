@@ -1,4 +1,4 @@
-//! Foreign publishers over WHIP: Chromium and ffmpeg into files, whose frames ffmpeg counts and decodes.
+//! Foreign publishers over WHIP: Chromium, Firefox, aiortc and ffmpeg into files, whose frames ffmpeg counts and decodes.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use millstream_runtime::Runtime;
 use millstream_tests::live::{self, Background, free_port, in_time, wait_for_port};
 use millstream_tests::peers::{coded, need, pictures};
-use millstream_tests::webrtc::chromium;
+use millstream_tests::webrtc::{aiortc, chromium, firefox};
 use millstream_tests::{millstream, root, world};
 
 /// Publishes with `publish` into a file.
@@ -66,17 +66,19 @@ fn ivf(frames: &[millstream_core::BufferBox]) -> Vec<u8> {
     file
 }
 
-#[test]
-fn whip_1_chromium_publishes_vp8_whose_frames_can_all_be_decoded() {
+/// VP8 of a publisher, of which nearly all frames arrive, and all that do can be decoded. It is received at `udp`.
+fn assert_vp8(udp: &str, publish: impl FnOnce(&str) -> serde_json::Value) {
     let dir = tempfile::tempdir().expect("a folder");
     let (runtime, port) = (Runtime::new().expect("a runtime"), free_port());
     let line = format!(
-        "whipserversrc name=w listen=127.0.0.1:{port} stream=cam eos-on-unpublish=true grace=0ms \
+        "whipserversrc name=w listen=127.0.0.1:{port} udp={udp}:{port} stream=cam eos-on-unpublish=true grace=0ms \
          w.video ! collect name=v  w.audio ! opusparse ! collect name=a"
     );
     let mut pipeline = live::start(&runtime, &line);
     wait_for_port(port);
-    let seen = chromium("publish", &format!("http://127.0.0.1:{port}/whip/live/cam"), 4, "VP8", "");
+    let seen = publish(&format!("http://127.0.0.1:{port}/whip/live/cam"));
+    assert_eq!((&seen["status"], &seen["deleted"]), (&201.into(), &200.into()), "{seen}");
+    assert_eq!(seen["video"]["codec"], "video/VP8", "{seen}");
     let [video, audio] = ["v", "a"].map(|name| world::collected(&mut pipeline, name));
     in_time(&runtime, pipeline.wait()).expect("it ends with its publisher").expect("and well");
     let (frames, packets) = (world::buffers(&video), world::buffers(&audio));
@@ -90,6 +92,33 @@ fn whip_1_chromium_publishes_vp8_whose_frames_can_all_be_decoded() {
     let out = dir.path().join("vp8.ivf");
     std::fs::write(&out, ivf(&frames)).expect("a file");
     assert_eq!(pictures(&out).len(), frames.len());
+}
+
+#[test]
+fn whip_1_chromium_publishes_vp8_whose_frames_can_all_be_decoded() {
+    assert_vp8("127.0.0.1", |endpoint| chromium("publish", endpoint, 4, "VP8", ""));
+}
+
+#[test]
+fn whip_1_firefox_publishes_vp8_whose_frames_can_all_be_decoded() {
+    // Firefox does not look for the other end on the loopback device.
+    assert_vp8("0.0.0.0", |endpoint| firefox("publish", endpoint, 4, "VP8", ""));
+}
+
+#[test]
+fn whip_1_aiortc_publishes_vp8_whose_frames_can_all_be_decoded() {
+    assert_vp8("127.0.0.1", |endpoint| aiortc("publish", endpoint, 3, "VP8"));
+}
+
+#[test]
+fn whip_1_aiortc_publishes_h264_and_opus() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("aiortc.flv");
+    let line = "w.video ! h264parse ! m.video  w.audio ! opusparse ! m.audio  flvmux name=m";
+    let mut seen = serde_json::Value::Null;
+    published(line, free_port(), &out, |endpoint| seen = aiortc("publish", endpoint, 3, "H264"));
+    assert_eq!((&seen["status"], &seen["deleted"]), (&201.into(), &200.into()), "{seen}");
+    assert_arrived(&out, "h264", seen["video"]["frames"].as_u64().expect("a count"));
 }
 
 /// Publishes 4 s of a test picture with ffmpeg: 100 pictures.

@@ -1,0 +1,158 @@
+"""Publishes over WHIP, or plays over WHEP, with aiortc, and says what was seen.
+
+    python webrtc-aiortc.py publish|play ENDPOINT SECONDS [VP8|H264]
+
+Prints one JSON object, that of webrtc.mjs as far as there is such a thing here: { status, answer, state, video: { frames, codec },
+audio: { packets }, deleted }. Frames are those that were given to the encoder, or that came out of the decoder; packets of sound the same.
+Exit code 0 when the endpoint answered, 2 when the command is wrong.
+"""
+
+import asyncio
+import fractions
+import json
+import math
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import aioice.ice
+import av
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
+
+# Longest wait, in seconds: many times what is watched, for a busy machine.
+PATIENCE = 60
+RATE = 48_000
+
+# Left to itself it looks for the other end from every address but that of the loopback device, which a machine without a network has only.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+
+
+class Picture(VideoStreamTrack):
+    """30 pictures a second with a bar that moves."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    async def recv(self):
+        pts, time_base = await self.next_timestamp()
+        frame = av.VideoFrame(320, 180, "yuv420p")
+        luma = frame.planes[0]
+        bar = self.count * 4 % 320
+        row = bytes(220 if bar <= x < bar + 16 else 60 for x in range(320)).ljust(luma.line_size, b"\0")
+        luma.update(row * 180)
+        for plane in frame.planes[1:]:
+            plane.update(b"\x80" * plane.buffer_size)
+        frame.pts, frame.time_base = pts, time_base
+        self.count += 1
+        return frame
+
+
+class Tone(AudioStreamTrack):
+    """440 Hz in blocks of 20 ms."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+        self.begun = None
+
+    async def recv(self):
+        size = RATE // 50
+        now = asyncio.get_running_loop().time()
+        self.begun = self.begun or now
+        await asyncio.sleep(max(0, self.begun + self.count / 50 - now))
+        start = self.count * size
+        values = (int(8000 * math.sin(math.tau * 440 * (start + n) / RATE)) for n in range(size))
+        frame = av.AudioFrame(format="s16", layout="mono", samples=size)
+        frame.planes[0].update(b"".join(value.to_bytes(2, "little", signed=True) for value in values))
+        frame.sample_rate, frame.pts, frame.time_base = RATE, start, fractions.Fraction(1, RATE)
+        self.count += 1
+        return frame
+
+
+class Shown:
+    """Takes a track as a player does."""
+
+    def __init__(self):
+        self.count = 0
+
+    async def play(self, track):
+        try:
+            while True:
+                await track.recv()
+                self.count += 1
+        except MediaStreamError:
+            pass
+
+
+def request(method, url, body=None):
+    headers = {"content-type": "application/sdp"}
+    asked = urllib.request.Request(url, data=body and body.encode(), method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as response:
+            return response.status, response.headers, response.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers, refused.read().decode()
+
+
+def prefer(transceiver, side, codec):
+    wanted = {f"video/{codec}".lower(), "video/rtx"}
+    known = side.getCapabilities("video").codecs
+    transceiver.setCodecPreferences([one for one in known if one.mimeType.lower() in wanted])
+
+
+def prepare(pc, mode, codec):
+    """Adds both tracks; gives who counts pictures and sound."""
+    if mode == "publish":
+        picture, tone = Picture(), Tone()
+        prefer(pc.addTransceiver(picture, direction="sendonly"), RTCRtpSender, codec)
+        pc.addTransceiver(tone, direction="sendonly")
+        return picture, tone
+    picture, tone = Shown(), Shown()
+    prefer(pc.addTransceiver("video", direction="recvonly"), RTCRtpReceiver, codec)
+    pc.addTransceiver("audio", direction="recvonly")
+    tasks = []
+
+    @pc.on("track")
+    def on_track(track):
+        tasks.append(asyncio.ensure_future((picture if track.kind == "video" else tone).play(track)))
+
+    return picture, tone
+
+
+async def go_on(pc, picture, tone, seconds):
+    """Until the first picture and then for so many seconds."""
+    loop = asyncio.get_running_loop()
+    until, begun = loop.time() + PATIENCE, None
+    while loop.time() < until and pc.connectionState not in ("failed", "closed"):
+        if picture.count > 0 and tone.count > 0:
+            begun = begun or loop.time()
+        if begun and loop.time() - begun > seconds:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def main(mode, endpoint, seconds, codec):
+    pc = RTCPeerConnection()
+    picture, tone = prepare(pc, mode, codec)
+    await pc.setLocalDescription(await pc.createOffer())
+    status, headers, answer = await asyncio.to_thread(request, "POST", endpoint, pc.localDescription.sdp)
+    seen = {"status": status, "answer": answer, "video": {}, "audio": {}, "deleted": None}
+    if status == 201:
+        await pc.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+        await go_on(pc, picture, tone, seconds)
+        seen["state"] = pc.connectionState
+        session = urllib.parse.urljoin(endpoint, headers["location"])
+        seen["video"] = {"frames": picture.count, "codec": f"video/{codec}"}
+        seen["audio"] = {"packets": tone.count}
+        seen["deleted"] = (await asyncio.to_thread(request, "DELETE", session))[0]
+    await pc.close()
+    print(json.dumps(seen))
+
+
+if len(sys.argv) < 4 or sys.argv[1] not in ("publish", "play"):
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
+asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else "VP8"))
