@@ -128,3 +128,29 @@ fn rtmp_to_whep_does_what_it_says() {
     });
     assert!(seen["video"]["frames"].as_u64().is_some_and(|frames| frames > 20), "{seen}");
 }
+
+/// One browser publishes, another one plays, and nothing is encoded in between.
+#[test]
+fn whip_1_whep_1_what_a_browser_publishes_another_one_sees() {
+    for codec in ["VP8", "VP9", "H264"] {
+        let (runtime, http) = (Runtime::new().expect("a runtime"), free_port());
+        let line = format!(
+            "whipserversrc name=i listen=127.0.0.1:{http} stream=cam  i.video ! w.video  i.audio ! w.audio \
+             whepserversink name=w listen=127.0.0.1:{http} stream=cam"
+        );
+        let pipeline = live::start(&runtime, &line);
+        wait_for_port(http);
+        let publisher = std::thread::spawn(move || {
+            chromium("publish", &format!("http://127.0.0.1:{http}/whip/live/cam"), 10, codec, "")
+        });
+        let seen = wait("nothing can be seen", || {
+            let seen = chromium("play", &format!("http://127.0.0.1:{http}/whep/live/cam"), 3, "any", "");
+            (seen["status"] == 201).then_some(seen)
+        });
+        assert_eq!(seen["video"]["codec"], format!("video/{codec}"), "{seen}");
+        assert!(seen["video"]["frames"].as_u64().is_some_and(|frames| frames > 20), "{seen}");
+        assert!(seen["audio"]["energy"].as_f64().is_some_and(|energy| energy > 0.0), "{seen}");
+        assert_eq!(publisher.join().expect("it publishes")["status"], 201);
+        drop(pipeline);
+    }
+}
