@@ -11,7 +11,7 @@ use millstream_server::access::{AccessSettings, CallbackFormat, Keys, default_ca
 use millstream_server::doors::Doors;
 use millstream_server::http::{Mounted, Server, check_path};
 use millstream_server::listen::{Guest, address, url};
-use millstream_server::relays::Relays;
+use millstream_server::relays::{Relays, password_of};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -91,9 +91,12 @@ pub struct SignalingServerSettings {
     /// How long a call rings.
     #[serde(default = "default_time")]
     pub ring_time: DurationSetting,
-    /// STUN and TURN servers that browsers are told of, as URLs: `stun:host:3478`.
+    /// STUN and TURN servers that browsers are told of beside those of this program, as URLs: `stun:host:3478`, `turn:host:3478?transport=udp`.
     #[serde(default)]
     pub ice_servers: Vec<String>,
+    /// What those TURN servers sign names with that hold for a time: coturn's `static-auth-secret`.
+    #[serde(default)]
+    pub turn_secret: Option<Secret>,
     /// Codecs of pictures that rooms prefer, the best first: `VP8`, `H264`, `VP9`, `AV1`.
     #[serde(default)]
     pub video_codecs: Vec<String>,
@@ -146,6 +149,12 @@ impl SignalingServerSettings {
             let error = Error::settings(format!("`{url}` is no URL of a STUN or TURN server"));
             return Err(error.on_property("ice-servers").hint("write stun:HOST:PORT"));
         }
+        if self.turn_secret.is_none() && self.ice_servers.iter().any(|url| is_turn(url)) {
+            let error = Error::settings("browsers use no TURN server without a name and password");
+            return Err(error
+                .on_property("turn-secret")
+                .hint("say the secret that the TURN server has for such names"));
+        }
         self.access().check("on-connect", "on-disconnect")
     }
 
@@ -175,7 +184,7 @@ impl SignalingServerSettings {
             duplicates: self.duplicates.unwrap_or(usual),
             resume_time: nanos(self.resume_time),
             ring_time: nanos(self.ring_time),
-            ice_servers: self.ice_servers.iter().map(server).collect(),
+            ice_servers: self.ice_servers.iter().filter(|url| !is_turn(url)).map(server).collect(),
             policy: Policy { video: self.video_codecs.clone(), audio: Vec::new() },
             ..BoardSettings::default()
         }
@@ -238,7 +247,12 @@ async fn open(env: &Env, settings: &SignalingServerSettings, server: &Server) ->
         None => key()?.to_vec(),
     };
     let relays = env.shared::<Relays>();
-    let offer = RelayInfo::new(move |identity, unix| relay_servers(&relays, identity, unix));
+    let (others, secret_of_others) = (settings.ice_servers.clone(), settings.turn_secret.clone());
+    let offer = RelayInfo::new(move |identity, unix| {
+        let mut servers = relay_servers(&relays, identity, unix);
+        servers.extend(secret_of_others.as_ref().and_then(|secret| other_servers(&others, secret, identity, unix)));
+        servers
+    });
     let board = Board::new(BoardSettings { relays: offer, ..settings.board() }, &secret, fresh);
     let counter = Doors::add(env, url("ws", server.local(), ""));
     Ok(Hub::new(env.clone(), door, counter, board))
@@ -253,6 +267,18 @@ fn relay_servers(relays: &Relays, identity: &str, unix: i64) -> Vec<IceServer> {
         credential: Some(credential.clone()),
     });
     turn.collect()
+}
+
+/// TURN servers elsewhere, with a name and password for a time.
+fn other_servers(urls: &[String], secret: &Secret, identity: &str, unix: i64) -> Option<IceServer> {
+    let urls: Vec<String> = urls.iter().filter(|url| is_turn(url)).cloned().collect();
+    let username = format!("{}:{identity}", unix + RELAY_TIME);
+    let credential = Some(password_of(secret, &username));
+    (!urls.is_empty()).then_some(IceServer { urls, username: Some(username), credential })
+}
+
+fn is_turn(url: &str) -> bool {
+    url.starts_with("turn:") || url.starts_with("turns:")
 }
 
 fn mount(server: &Server, settings: &SignalingServerSettings, hub: &Arc<Hub>) -> Result<Vec<Mounted>> {
@@ -276,6 +302,17 @@ mod tests {
     }
 
     #[test]
+    fn turn_1_servers_elsewhere_are_told_with_a_name_and_password_of_a_time() {
+        let urls = ["stun:a", "turn:b?transport=udp", "turns:c"].map(str::to_owned);
+        let told = other_servers(&urls, &"north".into(), "alice", 1_433_895_918 - RELAY_TIME).unwrap();
+        assert_eq!(told.urls, urls[1..]);
+        assert_eq!(told.username.as_deref(), Some("1433895918:alice"));
+        // By another program: HMAC-SHA-1 with the key `north`, in Base64.
+        assert_eq!(told.credential.as_deref(), Some("RqMvcGPYTJMGThVLSi4amT4zFtI="));
+        assert_eq!(other_servers(&urls[..1], &"north".into(), "alice", 0), None);
+    }
+
+    #[test]
     fn what_cannot_work_or_protects_nothing_is_refused() {
         assert!(checked(&[]).is_ok());
         assert!(checked(&[("keys", "k"), ("moderators", "alice")]).is_ok());
@@ -286,6 +323,7 @@ mod tests {
             ("moderators", "alice"),
             ("workers", "*"),
             ("ice-servers", "http://x"),
+            ("ice-servers", "turn:host"),
             ("on-connect", "x"),
         ] {
             assert!(checked(&[(name, value)]).is_err(), "{name} {value}");
