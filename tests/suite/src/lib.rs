@@ -19,6 +19,7 @@
 //! | `discover_live` | `discover rtmp://…` says what a live stream carries, and what is wrong |
 //! | `browser` | our HLS plays in Chromium with hls.js |
 //! | `turn` | coturn's client relays through us |
+//! | `publish_page` | a camera goes on air by the publish page, and refusals are said in words |
 //! | `call` | two browsers talk to each other through our signaling |
 //! | `rtmp_enhanced` | Enhanced RTMP with ffmpeg 9 in every direction |
 //! | `rtmp_broken` | what is made to break a server disturbs no stream |

@@ -3,9 +3,11 @@
 //! | module | what |
 //! | --- | --- |
 //! | `settings` | what it is told |
+//! | `page` | the page that publishes from a browser |
 //! | `intake` | what is posted goes to the intake of publishers |
 
 mod intake;
+mod page;
 mod settings;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use millstream_server::access::{Access, Purpose};
 use millstream_server::http::Server;
 use millstream_server::listen::{Guest, address};
 
+use self::page::PublishPage;
 pub use self::settings::WhipServerSrcSettings;
 pub(crate) use self::settings::{default_app, default_grace, default_listen};
 use crate::http::{Endpoint, EndpointRoute, Sessions};
@@ -35,6 +38,7 @@ pub fn factory() -> Factory {
         .details(
             "Browsers, OBS and ffmpeg (`-f whip`) publish to `http://HOST:PORT/whip/APP/STREAM` (RFC 9725), with a key as bearer token or in the \
              query. Media come by UDP to the same port unless `udp` names another.\n\n\
+             - A browser publishes its camera or screen from the page at `http://HOST:PORT/publish/APP/STREAM`; from another machine over HTTPS only.\n\
              - Codecs are those of `codecs` that what is behind the pads accepts; a publisher that has none of them for a track is refused \
              (406) and told which there are. Sound or pictures that no pad takes are received and left out, counted.\n\
              - A key frame is asked for when a publisher has come, when something got lost, and when an element behind asks for one, at most \
@@ -86,7 +90,11 @@ impl Source for WhipServerSrc {
                 sessions: Sessions::new(MAX_SESSIONS),
                 opens: Arc::new(intake),
             };
-            let mounted = server.mount_folder(&path, Arc::new(EndpointRoute(Arc::new(endpoint))))?;
+            let page = settings.page();
+            let mounted = [
+                server.mount_folder(&path, Arc::new(EndpointRoute(Arc::new(endpoint))))?,
+                server.mount_folder(&page, Arc::new(PublishPage::new(&page, &path)))?,
+            ];
             tracing::info!(at = %server.local(), path, "waits for a publisher");
             cx.tell(|out| out.post(address(Guest::Publisher, "http", server.local(), &path)));
             let env = cx.env.clone();

@@ -110,6 +110,11 @@ impl WhipServerSrcSettings {
         About { element: super::NAME, stream, grace }
     }
 
+    /// Where the page that publishes is.
+    pub(super) fn page(&self) -> String {
+        format!("/publish/{}/{}", self.app.trim_matches('/'), self.stream)
+    }
+
     pub(super) fn links(&self) -> Result<Vec<HeaderValue>> {
         self.ice_servers.iter().flatten().map(IceServer::link).collect()
     }
