@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use millstream_core::TimeDelta;
 use str0m::bwe::Bitrate;
+use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Rtc, RtcConfig};
 
 use super::Codec;
@@ -39,8 +40,9 @@ pub struct Setup {
 /// How often sender and receiver reports are sent: what the first of them says joins sound and pictures, so it should come soon.
 const REPORTS: TimeDelta = TimeDelta::from_millis(500);
 
-/// Datagrams that are kept for sending again. At 2.5 Mbit/s these are the last 2 s, which is as long as anybody waits.
-const SENT: usize = 512;
+/// Datagrams that are kept for sending again. At 2.5 Mbit/s these are the last half second, some round trips; each costs 432 bytes a viewer beside
+/// the payload, which all share. Who misses older ones is given the group that has begun.
+const SENT: usize = 128;
 
 /// Packets of pictures that wait for one that is missing: a key frame of 1080p has some hundred, and what is asked for twice comes some hundred
 /// milliseconds later.
@@ -56,8 +58,14 @@ impl Setup {
             .set_send_buffer_video(SENT)
             .set_rtcp_report_interval_audio(REPORTS.to_std())
             .set_rtcp_report_interval_video(REPORTS.to_std());
-        if let Some(estimate) = self.estimate {
-            config = config.enable_bwe(Some(Bitrate::from(estimate)));
+        match self.estimate {
+            Some(estimate) => config = config.enable_bwe(Some(Bitrate::from(estimate))),
+            // Numbers over the whole transport (TWCC) would be kept for nobody: 90 KiB for each viewer. Without them the other end estimates, and
+            // says what it found (REMB).
+            None if self.lite && self.carries == Carries::Packets => {
+                config = config.set_extension_map(without_transport_numbers())
+            }
+            None => {}
         }
         self.codecs.iter().fold(config, |config, codec| match codec {
             Codec::H264 => config.enable_h264(true),
@@ -82,4 +90,13 @@ impl Setup {
         all.dedup();
         all
     }
+}
+
+fn without_transport_numbers() -> ExtensionMap {
+    let mut extensions = ExtensionMap::empty();
+    let standard = ExtensionMap::standard();
+    let kept = standard.iter();
+    kept.filter(|(_, extension)| **extension != Extension::TransportSequenceNumber)
+        .for_each(|(id, extension)| extensions.set(id, extension.clone()));
+    extensions
 }

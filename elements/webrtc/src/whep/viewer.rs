@@ -18,6 +18,9 @@ const FAST: TimeDelta = TimeDelta::from_millis(1);
 /// The group that has begun is sent again this often at most.
 const AGAIN: TimeDelta = TimeDelta::from_secs(2);
 
+/// Packets handed over at a time: what a session has room for at once it keeps room for.
+const BURST: usize = 16;
+
 /// A frame that goes out so much after its turn is too late: the viewer is behind, and goes on at the next key frame.
 const LATE: TimeDelta = TimeDelta::from_secs(3);
 
@@ -133,6 +136,8 @@ impl Viewer {
         }
         // RFC 3550, 5.1: the clock of RTP wraps around.
         let ticks = pts.ticks(unit.codec.rate()) as u32;
-        self.driver.now(|session| session.send(*track, format, &unit.packets, ticks, at));
+        for packets in unit.packets.chunks(BURST) {
+            self.driver.now(|session| session.send(*track, format, packets, ticks, at));
+        }
     }
 }
