@@ -150,9 +150,10 @@ async function converse({ mode, stream, seconds, codec, room, restart, lose, gar
     const one = await begin(type);
     if (!one) return seen;
     sessions.push(one);
+    // Who plays what it publishes finds it begun.
+    await flows(one, 30);
   }
   const [first] = sessions;
-  for (const one of sessions) await flows(one, 1);
   if (restart) {
     first.pc.restartIce();
     await offer(first.pc, { session: first.session });

@@ -13,7 +13,7 @@
 //! | `millstream-signaling` | `signalingserver` |
 //! | `millstream-ts` | `tsdemux`, `tsmux` |
 //! | `millstream-turn` | `turnserver` |
-//! | `millstream-webrtc` (feature `webrtc`) | `whipserversrc`, `whepserversink`, `webrtcsrc` |
+//! | `millstream-webrtc` (feature `webrtc`) | `whipserversrc`, `whepserversink`, `webrtcsrc`, `webrtcsink` |
 
 use millstream_core::Registry;
 

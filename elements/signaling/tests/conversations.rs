@@ -106,6 +106,26 @@ fn sig_3_push_goes_publish_init_offer_answer_candidate_ready() {
 }
 
 #[test]
+fn sig_3_a_worker_answers_as_many_as_come_at_once() {
+    let mut world = World::default();
+    world.role("W", Role::Worker);
+    world.come("W");
+    world.say("W", json!({ "type": "worker", "streams": ["cam"], "purposes": ["play"] }));
+    // Three messages each are far more than anybody else may say at once.
+    for number in 0..100 {
+        let viewer = format!("V{number}");
+        world.come(&viewer);
+        world.say(&viewer, json!({ "type": "play", "stream": "cam" }));
+        let session = world.session("W", "play");
+        world.say("W", json!({ "type": "init", "session": session }));
+        world.say(&viewer, json!({ "type": "offer", "session": session, "sdp": "o" }));
+        world.say("W", json!({ "type": "answer", "session": session, "sdp": "a" }));
+        world.say("W", json!({ "type": "ready", "session": session }));
+        assert_eq!(world.last(&viewer, "ready")["session"], session, "viewer {number}");
+    }
+}
+
+#[test]
 fn sig_3_streams_that_nobody_serves_or_the_worker_refuses_are_told() {
     let mut world = World::default();
     world.role("W", Role::Worker);

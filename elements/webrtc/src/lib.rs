@@ -23,6 +23,7 @@ pub mod offer;
 pub mod packet;
 pub mod ports;
 pub mod receive;
+pub mod send;
 pub mod session;
 pub mod signaling;
 mod timeline;
@@ -33,6 +34,7 @@ use millstream_core::Registry;
 
 /// Adds all elements of this crate.
 pub fn register(registry: &mut Registry) {
+    registry.add(signaling::sink::factory());
     registry.add(signaling::source::factory());
     registry.add(whep::factory());
     registry.add(whip::factory());

@@ -1,7 +1,7 @@
-//! Browsers that publish and play through our signaling: `webrtcsrc` with Chromium, whose frames ffmpeg counts and decodes, and the order of what is said.
+//! Browsers that publish and play through our signaling: `webrtcsrc` and `webrtcsink` with Chromium, whose frames ffmpeg counts and decodes, and the order of what is said.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use millstream_runtime::{Pipeline, Runtime};
 use millstream_testkit::media::workspace;
@@ -134,17 +134,58 @@ fn sig_3_who_cannot_publish_is_told_why() {
 fn sig_3_a_member_offers_to_the_recorder_of_a_room_with_the_shipped_pipeline() {
     let (dir, port) = (tempfile::tempdir().expect("a folder"), free_port());
     let out = dir.path().join("room.flv");
-    let mut command = millstream(&root());
-    command.args(["run", "pipelines/webrtc-room-record.yaml", "--set", &format!("listen=127.0.0.1:{port}")]);
-    command.args(["--set", &format!("output={}", out.display()), "--set", "once=true"]);
-    let running = command.stderr(Stdio::piped()).spawn().expect("it starts");
-    wait_for_port(port);
+    let set = [format!("output={}", out.display()), "once=true".to_owned()];
+    let running = shipped("webrtc-room-record", port, &set);
     let seen = chromium("offer", port, "H264", &[("ROOM", "lobby")]);
-    signal(&running, "INT");
-    assert_eq!(finish(running).code, 130, "as every job that is interrupted");
+    interrupt(running);
     // Pull: the member offers, the recorder answers.
     let said = order(&seen);
     let from = said.iter().position(|one| *one == "> offer").expect("an offer");
     assert_eq!(said[from..from + 4], ["> offer", "< opened", "< answer", "< ready"], "{seen:#}");
     assert_arrived(&out, &seen["offer"], 30);
+}
+
+/// A shipped pipeline that runs until it is interrupted.
+fn shipped(name: &str, port: u16, set: &[String]) -> Child {
+    let mut command = millstream(&root());
+    command.args(["run", &format!("pipelines/{name}.yaml"), "--set", &format!("listen=127.0.0.1:{port}")]);
+    command.args(set.iter().map(|set| format!("--set={set}")));
+    let running = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    wait_for_port(port);
+    running
+}
+
+fn interrupt(running: Child) {
+    signal(&running, "INT");
+    assert_eq!(finish(running).code, 130, "as every job that is interrupted");
+}
+
+#[test]
+fn sig_3_a_browser_plays_what_it_publishes_with_the_shipped_loopback() {
+    let port = free_port();
+    let running = shipped("webrtc-loopback", port, &["stream=cam".to_owned()]);
+    for codec in ["VP8", "H264"] {
+        let seen = chromium("both", port, codec, &[]);
+        // Each session has the order of the spec, for `play` as for `publish`.
+        let mut expected = vec!["> hello", "< welcome"];
+        for kind in ["> publish", "> play"] {
+            expected.extend([kind, "< init", "> offer", "< answer", "< ready"]);
+        }
+        expected.extend(["> hangup", "< ended", "> hangup", "< ended", "> bye", "< closed"]);
+        assert_eq!(order(&seen), expected, "{seen:#}");
+        let (sent, played) = (&seen["publish"], &seen["play"]);
+        assert_eq!((&sent["codec"], &played["codec"]), (&json!(format!("video/{codec}")), &sent["codec"]), "{seen:#}");
+        assert!(played["frames"].as_u64().is_some_and(|decoded| decoded >= 30), "{seen:#}");
+        assert!(played["energy"].as_f64().is_some_and(|energy| energy > 0.0), "{seen:#}");
+    }
+    interrupt(running);
+}
+
+#[test]
+fn sig_3_who_plays_what_has_not_begun_is_told_so() {
+    let port = free_port();
+    let running = shipped("webrtc-loopback", port, &["stream=cam".to_owned()]);
+    let seen = chromium("play", port, "any", &[]);
+    assert_eq!(seen["ended"], json!(["refused", "The stream has not begun."]), "{seen:#}");
+    interrupt(running);
 }

@@ -320,6 +320,11 @@ impl Board {
     /// Whether a connection may say something more now.
     fn may_speak(&mut self, at: Moment, conn: ConnId) -> bool {
         let Some(there) = self.conns.get_mut(&conn) else { return false };
+        // A worker has proved that it is one, and has as much to say as all those whom it serves.
+        let works = |peer: &Arc<str>| self.peers.get(peer).is_some_and(|peer| peer.worker.is_some());
+        if matches!(&there.stage, Stage::In(peer) | Stage::Renewing(peer, _) if works(peer)) {
+            return true;
+        }
         if there.bucket.take(at.now) {
             there.too_fast = 0;
             return true;

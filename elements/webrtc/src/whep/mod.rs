@@ -3,16 +3,8 @@
 //! | module | what |
 //! | --- | --- |
 //! | `settings` | what it is told |
-//! | `stage` | what comes, made into packets once, and the group that has begun |
-//! | `sender` | the running element |
-//! | `door` | offers become sessions |
-//! | `viewer` | one of them |
 
-mod door;
-mod sender;
 mod settings;
-mod stage;
-mod viewer;
 
 use std::sync::Arc;
 
@@ -23,21 +15,14 @@ use millstream_server::access::{Access, Purpose};
 use millstream_server::http::Server;
 use millstream_server::listen::{Guest, address};
 
-use self::door::Door;
-use self::sender::Sender;
-pub use self::settings::{Repair, WhepServerSinkSettings};
-use self::stage::Stage;
-use crate::http::{Endpoint, EndpointRoute, Sessions};
+pub use self::settings::WhepServerSinkSettings;
+pub(crate) use self::settings::{default_max_viewers, yes};
+use crate::http::{Endpoint, EndpointRoute, Opens, Rejected, Sessions, Visitor};
+use crate::offer::Offer;
 use crate::ports::Ports;
+use crate::send::{AUDIO_CAPS, Audience, Sender, Stage, VIDEO_CAPS};
 
 const NAME: &str = "whepserversink";
-
-/// Pictures that are taken. AV1 is not among them: no browser has been seen to show what we send of it.
-const VIDEO_CAPS: &str = "video/x-h264, stream-format=byte-stream, alignment=au; video/x-vp8; video/x-vp9";
-
-/// Sound that is taken: AAC too, so that the reason why nobody hears it can be said.
-const AUDIO_CAPS: &str =
-    "audio/x-opus; audio/x-mulaw, rate=8000, channels=1; audio/x-alaw, rate=8000, channels=1; audio/mpeg";
 
 /// What is known of `whepserversink`.
 pub fn factory() -> Factory {
@@ -71,6 +56,12 @@ fn build(settings: WhepServerSinkSettings, cx: &BuildCx) -> Result<Element> {
     Ok(Element::Sink(Box::new(WhepServerSink { settings, pads })))
 }
 
+impl Opens for Audience {
+    fn open(&self, offer: &Offer, visitor: Visitor) -> Result<String, Rejected> {
+        self.take(offer, Box::new(visitor.place), visitor.admitted)
+    }
+}
+
 struct WhepServerSink {
     settings: WhepServerSinkSettings,
     pads: (Option<PadId>, Option<PadId>),
@@ -85,8 +76,10 @@ impl Sink for WhepServerSink {
             let access = Access::open(&cx.env, &settings.access()).await?;
             let path = settings.path();
             let meter = Meters::add(&cx.env, NAME, &settings.name());
-            let stage = Arc::new(Stage::new(&settings, pads.0.is_some(), pads.1.is_some(), meter));
-            let door = Door::new(&settings, stage.clone(), ports, cx.env.clone());
+            let stage =
+                Arc::new(Stage::new(settings.repair, settings.gop_cache, [pads.0.is_some(), pads.1.is_some()], meter));
+            let advertise = settings.advertise.clone().unwrap_or_default();
+            let audience = Audience::new(stage.clone(), ports, advertise, cx.env.clone());
             let endpoint = Endpoint {
                 env: cx.env.clone(),
                 purpose: Purpose::Play,
@@ -96,13 +89,13 @@ impl Sink for WhepServerSink {
                 lenient: settings.lenient,
                 links: settings.links()?,
                 sessions: Sessions::new(usize::try_from(settings.max_viewers).unwrap_or(usize::MAX)),
-                opens: Arc::new(door),
+                opens: Arc::new(audience),
             };
             let mounted = server.mount_folder(&path, Arc::new(EndpointRoute(Arc::new(endpoint))))?;
             tracing::info!(at = %server.local(), path, "serves viewers");
             cx.tell(|out| out.post(address(Guest::Player, "http", server.local(), &path)));
             let env = cx.env.clone();
-            let ended = Sender::new(cx, stage.clone(), pads, &settings).run().await;
+            let ended = Sender::new(cx, stage.clone(), pads, settings.repair).run().await;
             drop(mounted);
             stage.end();
             if let Some(access) = access {

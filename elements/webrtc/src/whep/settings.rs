@@ -5,27 +5,15 @@ use std::path::PathBuf;
 
 use hyper::header::HeaderValue;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{Error, Result, Secret};
+use millstream_core::{Result, Secret};
 use millstream_server::access::{AccessSettings, CallbackFormat, Keys, default_callback_timeout};
 use millstream_server::http::{check_path, hyper};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::http::IceServer;
+use crate::send::Repair;
 use crate::whip::{default_app, default_listen};
-
-/// What becomes of a stream that WebRTC cannot carry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Repair {
-    /// Nobody sees it, and everybody is told why.
-    #[default]
-    Refuse,
-    /// Sound that cannot be sent is left out.
-    DropAudio,
-    /// It is encoded anew: not by this element, but by others before it.
-    Transcode,
-}
 
 /// Settings of `whepserversink`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -85,21 +73,18 @@ pub struct WhepServerSinkSettings {
     pub callback_timeout: DurationSetting,
 }
 
-fn yes() -> bool {
+pub(crate) fn yes() -> bool {
     true
 }
 
-fn default_max_viewers() -> u32 {
+pub(crate) fn default_max_viewers() -> u32 {
     1000
 }
 
 impl WhepServerSinkSettings {
     pub(super) fn check(&self) -> Result<()> {
         check_path(&self.path(), "/whep/live/cam").map_err(|error| error.on_property("stream"))?;
-        if self.repair == Repair::Transcode {
-            let error = Error::settings("nothing is encoded anew in here").on_property("repair");
-            return Err(error.hint("put `aacdec ! audioresample ! opusenc` before `audio`, or an encoder of GStreamer without B-frames before `video`"));
-        }
+        self.repair.check()?;
         self.links()?;
         self.access().check("on-play", "on-stop")
     }

@@ -5,32 +5,47 @@ use std::sync::Arc;
 
 use millstream_core::Env;
 use millstream_core::meter::Kind;
+use millstream_server::access::Admitted;
 
-use super::settings::WhepServerSinkSettings;
 use super::stage::Stage;
 use super::viewer::Viewer;
+use crate::control::Controls;
 use crate::driver::Driver;
-use crate::http::{Opens, Rejected, Visitor};
+use crate::http::Rejected;
 use crate::offer::Offer;
 use crate::ports::Ports;
 use crate::session::{Carries, Codec, Format, Refused, Session, Setup, Track};
 
 /// Lets viewers in.
-pub(super) struct Door {
+pub(crate) struct Audience {
     stage: Arc<Stage>,
     ports: Arc<Ports>,
     advertise: Vec<IpAddr>,
     env: Env,
 }
 
-impl Door {
-    pub(super) fn new(settings: &WhepServerSinkSettings, stage: Arc<Stage>, ports: Arc<Ports>, env: Env) -> Self {
-        Self { stage, ports, advertise: settings.advertise.clone().unwrap_or_default(), env }
+impl Audience {
+    pub(crate) fn new(stage: Arc<Stage>, ports: Arc<Ports>, advertise: Vec<IpAddr>, env: Env) -> Self {
+        Self { stage, ports, advertise, env }
     }
-}
 
-impl Opens for Door {
-    fn open(&self, offer: &Offer, visitor: Visitor) -> Result<String, Rejected> {
+    /// Whether a viewer may come now.
+    pub(crate) fn admits(&self) -> Result<(), Rejected> {
+        self.stage.codecs().map(|_| ())
+    }
+
+    /// Viewers that are there.
+    pub(crate) fn len(&self) -> usize {
+        self.stage.viewers()
+    }
+
+    /// The answer to the offer of a viewer, who is served from here on.
+    pub(crate) fn take(
+        &self,
+        offer: &Offer,
+        controls: Box<dyn Controls>,
+        admitted: Option<Admitted>,
+    ) -> Result<String, Rejected> {
         let (video, audio) = self.stage.codecs()?;
         // A track that the stream does not have is agreed to in what everybody has, and stays silent.
         let codecs = vec![video.unwrap_or(Codec::Vp8), audio.unwrap_or(Codec::Opus)];
@@ -48,7 +63,7 @@ impl Opens for Door {
         }
         let line = self.ports.line(&session.ufrag());
         let driver = Driver::new(session, line, self.env.clone());
-        let viewer = Viewer::new(driver, ways, self.stage.join(), visitor, self.env.clone());
+        let viewer = Viewer::new(driver, ways, self.stage.join(), (controls, admitted), self.env.clone());
         self.env.tasks.spawn(Box::pin(viewer.run())).detach();
         Ok(answer)
     }

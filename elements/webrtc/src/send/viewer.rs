@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use millstream_core::meter::Kind;
 use millstream_core::{Env, Time, TimeDelta};
+use millstream_server::access::Admitted;
 
-use super::door::Ways;
+use super::audience::Ways;
 use super::stage::{Seat, Unit};
 use crate::control::{Control, Controls};
 use crate::driver::Driver;
-use crate::http::Visitor;
 use crate::session::{Event, Format, TrackId};
 
 /// Between the pictures of the group that has begun, when they are sent at once: players decode them as fast as they can, and show the last.
@@ -28,7 +28,8 @@ pub(super) struct Viewer {
     driver: Driver,
     ways: Ways,
     seat: Seat,
-    visitor: Visitor,
+    controls: Box<dyn Controls>,
+    _admitted: Option<Admitted>,
     env: Env,
     is_connected: bool,
     /// Pictures wait for a key frame.
@@ -46,8 +47,25 @@ enum Step {
 }
 
 impl Viewer {
-    pub(super) fn new(driver: Driver, ways: Ways, seat: Seat, visitor: Visitor, env: Env) -> Self {
-        Self { driver, ways, seat, visitor, env, is_connected: false, waits: true, last: None, repeated: None }
+    pub(super) fn new(
+        driver: Driver,
+        ways: Ways,
+        seat: Seat,
+        (controls, _admitted): (Box<dyn Controls>, Option<Admitted>),
+        env: Env,
+    ) -> Self {
+        Self {
+            driver,
+            ways,
+            seat,
+            controls,
+            _admitted,
+            env,
+            is_connected: false,
+            waits: true,
+            last: None,
+            repeated: None,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -68,13 +86,14 @@ impl Viewer {
         tokio::select! {
             biased;
             event = self.driver.next() => Step::Event(event),
-            control = self.visitor.place.asked() => control.map_or(Step::Over, Step::Control),
+            control = self.controls.asked() => control.map_or(Step::Over, Step::Control),
             unit = self.seat.next() => unit.map_or(Step::Over, Step::Unit),
         }
     }
 
     fn join(&mut self) {
         self.is_connected = true;
+        self.controls.connected();
         self.seat.skip();
         self.repeat();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_core::meter::Kind;
 use millstream_core::{Env, Error, ErrorKind, Item, MessageKind, PadId, Request, Result, SinkCx, Time, TimeDelta};
 
-use super::settings::{Repair, WhepServerSinkSettings};
+use super::Repair;
 use super::stage::{Stage, Trouble};
 
 /// Key frames are asked for this often at most, for all viewers together.
@@ -14,7 +14,7 @@ const ASK: TimeDelta = TimeDelta::from_millis(500);
 /// A timeline that runs away from the clock so far is placed anew: its publisher has paused, or come back.
 const AWAY: TimeDelta = TimeDelta::from_millis(500);
 
-pub(super) struct Sender {
+pub(crate) struct Sender {
     cx: SinkCx,
     stage: Arc<Stage>,
     video: Option<PadId>,
@@ -28,17 +28,16 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(
+    pub(crate) fn new(
         cx: SinkCx,
         stage: Arc<Stage>,
         (video, _): (Option<PadId>, Option<PadId>),
-        settings: &WhepServerSinkSettings,
+        repair: Repair,
     ) -> Self {
-        let repair = settings.repair;
         Self { cx, stage, video, repair, origin: None, asked: None, wanted: false, told: 0, dropped_sound: false }
     }
 
-    pub(super) async fn run(mut self) -> Result<()> {
+    pub(crate) async fn run(mut self) -> Result<()> {
         let env = self.cx.env.clone();
         loop {
             let asks = self.wanted.then(|| self.asked.map_or(Time::ZERO, |asked| asked + ASK));

@@ -11,7 +11,7 @@ use millstream_core::{Buffer, Caps, Time};
 use millstream_server::http::hyper;
 use tokio::sync::{Notify, mpsc};
 
-use super::settings::{Repair, WhepServerSinkSettings};
+use super::Repair;
 use crate::http::Rejected;
 use crate::packet::Packetizer;
 use crate::session::{Codec, Packet};
@@ -56,12 +56,12 @@ impl Trouble {
         match self {
             Self::Reordered => {
                 "The stream has B-frames, which WebRTC does not carry. Its encoder has to leave them out (`-bf 0`, \
-                 `tune=zerolatency`), or one before `whepserversink` encodes it anew."
+                 `tune=zerolatency`), or one before this sink encodes it anew."
                     .to_owned()
             }
             Self::Sound(media) => format!(
                 "The sound of the stream is {media}, which WebRTC does not carry. Set `repair: drop-audio`, or put \
-                 `aacdec ! audioresample ! opusenc` before `whepserversink`."
+                 `aacdec ! audioresample ! opusenc` before this sink."
             ),
         }
     }
@@ -96,7 +96,7 @@ impl Now {
 }
 
 /// What all viewers see.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     now: Mutex<Now>,
     repair: Repair,
     caches: bool,
@@ -108,11 +108,10 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(settings: &WhepServerSinkSettings, video: bool, audio: bool, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(repair: Repair, caches: bool, [video, audio]: [bool; 2], meter: Arc<Meter>) -> Self {
         let mut now = Now::default();
         (now.video.is_linked, now.audio.is_linked) = (video, audio);
         let (wanted, bitrate) = (AtomicBool::new(false), AtomicU64::new(0));
-        let (repair, caches) = (settings.repair, settings.gop_cache);
         Self { now: Mutex::new(now), repair, caches, meter, wanted, bitrate, changed: Notify::new() }
     }
 
@@ -253,7 +252,7 @@ impl Stage {
     }
 
     /// The stream is over, for everybody.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut now = self.lock();
         now.is_over = true;
         now.viewers.clear();

@@ -1,0 +1,149 @@
+//! `webrtcsink`: serves viewers that come through our signaling.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use millstream_core::env::BoxFuture;
+use millstream_core::meter::Meters;
+use millstream_core::{BuildCx, Element, Factory, PadId, PadTemplate, Result, Sink, SinkCx};
+use millstream_server::http::Server;
+use millstream_signaling::message::Purpose;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::settings::{check, default_path};
+use super::worker::{Host, Work, Worker};
+use crate::control::Controls;
+use crate::offer::Offer;
+use crate::ports::Ports;
+use crate::send::{AUDIO_CAPS, Audience, Repair, Sender, Stage, VIDEO_CAPS};
+use crate::whep::{default_max_viewers, yes};
+use crate::whip::default_listen;
+
+const NAME: &str = "webrtcsink";
+
+/// Settings of `webrtcsink`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WebRtcSinkSettings {
+    /// `listen` of the `signalingserver` that viewers come to, in the same process.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// `path` of it.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Name of the stream that viewers say.
+    pub stream: String,
+    /// Joins this room, and serves its members only. Those may offer to the element directly, too.
+    #[serde(default)]
+    pub room: Option<String>,
+    /// Address and port to send media from, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`.
+    /// Elements with the same one share it.
+    #[serde(default)]
+    pub udp: Option<SocketAddr>,
+    /// Further addresses at which the machine is reached, behind a router that forwards the UDP port.
+    #[serde(default)]
+    pub advertise: Option<Vec<IpAddr>>,
+    /// What becomes of a stream with B-frames or AAC.
+    #[serde(default)]
+    pub repair: Repair,
+    /// Gives viewers that join the group of pictures that has begun, so that they see something at once. Without it they wait for the next
+    /// key frame.
+    #[serde(default = "yes")]
+    pub gop_cache: bool,
+    /// Most viewers at a time. One more is refused.
+    #[schemars(range(min = 1))]
+    #[serde(default = "default_max_viewers")]
+    pub max_viewers: u32,
+}
+
+impl WebRtcSinkSettings {
+    fn check(&self) -> Result<()> {
+        check(&self.path, &self.stream, self.room.as_deref())?;
+        self.repair.check()
+    }
+
+    fn work(&self) -> Work {
+        let (path, stream, room) = (self.path.clone(), self.stream.clone(), self.room.clone());
+        Work { element: NAME, listen: self.listen, path, stream, purpose: Purpose::Play, room }
+    }
+}
+
+/// What is known of `webrtcsink`.
+pub fn factory() -> Factory {
+    Factory::new(NAME, "Network/Sink", "Serves a stream to WebRTC viewers through our signaling", build)
+        .pad(PadTemplate::sink("video", VIDEO_CAPS).request().doc("The picture."))
+        .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("The sound."))
+        .checked(WebRtcSinkSettings::check)
+        .details(
+            "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process. A \
+             viewer says `play` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. Who may \
+             is what the tokens of the server say.\n\n\
+             - A viewer offers to receive; the answer has the candidates of this side inside, those of the viewer may come at any time. A second offer in \
+             the session begins ICE anew.\n\
+             - Who comes before the stream has begun, has no codec of it, or finds `max-viewers` there, is refused with the reason.\n\
+             - With `room` the element is a member of that room, so that everybody sees that it is there, and serves members only.\n\
+             - Packets made once, the group that has begun, lost packets, viewers that fall behind, and `repair` are as with `whepserversink`.\n\n\
+             Posts `players` with their `count` when one comes or goes.",
+        )
+        .example(
+            "signalingserver  filesrc location=in.flv ! flvdemux name=d  d.video ! h264parse ! clocksync ! w.video  webrtcsink name=w stream=cam",
+        )
+}
+
+fn build(settings: WebRtcSinkSettings, cx: &BuildCx) -> Result<Element> {
+    settings.check()?;
+    let pads = (cx.sink("video"), cx.sink("audio"));
+    Ok(Element::Sink(Box::new(WebRtcSink { settings, pads })))
+}
+
+struct WebRtcSink {
+    settings: WebRtcSinkSettings,
+    pads: (Option<PadId>, Option<PadId>),
+}
+
+/// Viewers that come, as many as may.
+struct Seats {
+    audience: Audience,
+    most: usize,
+}
+
+impl Host for Seats {
+    fn admits(&self) -> Result<(), String> {
+        if self.audience.len() >= self.most {
+            return Err("There is no room for another viewer.".to_owned());
+        }
+        self.audience.admits().map_err(|rejected| rejected.text)
+    }
+
+    fn open(&self, offer: &Offer, controls: Box<dyn Controls>) -> Result<String, String> {
+        self.admits()?;
+        offer.check_plays().map_err(|error| error.to_string())?;
+        self.audience.take(offer, controls, None).map_err(|rejected| rejected.text)
+    }
+}
+
+impl Sink for WebRtcSink {
+    fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            let Self { settings, pads } = *self;
+            let server = Server::at(&cx.env, settings.listen)?;
+            let ports = Ports::at(&cx.env, settings.udp.unwrap_or(server.local()))?;
+            let meter = Meters::add(&cx.env, NAME, &settings.stream);
+            let linked = [pads.0.is_some(), pads.1.is_some()];
+            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter));
+            let advertise = settings.advertise.clone().unwrap_or_default();
+            let audience = Audience::new(stage.clone(), ports, advertise, cx.env.clone());
+            let seats = Seats { audience, most: usize::try_from(settings.max_viewers).unwrap_or(usize::MAX) };
+            let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(seats));
+            tracing::info!(stream = settings.stream, "serves viewers through signaling");
+            let sender = Sender::new(cx, stage.clone(), pads, settings.repair);
+            let ended = tokio::select! {
+                ended = sender.run() => ended,
+                failed = worker.run() => failed,
+            };
+            stage.end();
+            ended
+        })
+    }
+}
