@@ -1,12 +1,14 @@
 """Publishes over WHIP, or plays over WHEP, with aiortc, and says what was seen.
 
-    python webrtc-aiortc.py publish|play ENDPOINT SECONDS [VP8|H264]
+    python webrtc-aiortc.py publish|play ENDPOINT SECONDS [VP8|H264 [opus|PCMU|PCMA]]
 
 Prints one JSON object, that of webrtc.mjs as far as there is such a thing here: { status, answer, state, video: { frames, codec },
-audio: { packets }, deleted }. Frames are those that were given to the encoder, or that came out of the decoder; packets of sound the same.
+audio: { packets, loudest }, deleted }. Frames are those that were given to the encoder, or that came out of the decoder; packets of sound the
+same; the loudest sample of 16 bits is that of what was played.
 Exit code 0 when the endpoint answered, 2 when the command is wrong.
 """
 
+import array
 import asyncio
 import fractions
 import json
@@ -77,12 +79,16 @@ class Shown:
 
     def __init__(self):
         self.count = 0
+        self.loudest = 0
 
     async def play(self, track):
         try:
             while True:
-                await track.recv()
+                frame = await track.recv()
                 self.count += 1
+                if track.kind == "audio":
+                    samples = array.array("h", bytes(frame.planes[0]))
+                    self.loudest = max(self.loudest, max(samples, default=0))
         except MediaStreamError:
             pass
 
@@ -98,21 +104,22 @@ def request(method, url, body=None):
 
 
 def prefer(transceiver, side, codec):
-    wanted = {f"video/{codec}".lower(), "video/rtx"}
-    known = side.getCapabilities("video").codecs
+    kind = transceiver.kind
+    wanted = {f"{kind}/{codec}".lower(), f"{kind}/rtx"}
+    known = side.getCapabilities(kind).codecs
     transceiver.setCodecPreferences([one for one in known if one.mimeType.lower() in wanted])
 
 
-def prepare(pc, mode, codec):
+def prepare(pc, mode, codec, sound):
     """Adds both tracks; gives who counts pictures and sound."""
     if mode == "publish":
         picture, tone = Picture(), Tone()
         prefer(pc.addTransceiver(picture, direction="sendonly"), RTCRtpSender, codec)
-        pc.addTransceiver(tone, direction="sendonly")
+        prefer(pc.addTransceiver(tone, direction="sendonly"), RTCRtpSender, sound)
         return picture, tone
     picture, tone = Shown(), Shown()
     prefer(pc.addTransceiver("video", direction="recvonly"), RTCRtpReceiver, codec)
-    pc.addTransceiver("audio", direction="recvonly")
+    prefer(pc.addTransceiver("audio", direction="recvonly"), RTCRtpReceiver, sound)
     tasks = []
 
     @pc.on("track")
@@ -134,9 +141,9 @@ async def go_on(pc, picture, tone, seconds):
         await asyncio.sleep(0.02)
 
 
-async def main(mode, endpoint, seconds, codec):
+async def main(mode, endpoint, seconds, codec, sound):
     pc = RTCPeerConnection()
-    picture, tone = prepare(pc, mode, codec)
+    picture, tone = prepare(pc, mode, codec, sound)
     await pc.setLocalDescription(await pc.createOffer())
     status, headers, answer = await asyncio.to_thread(request, "POST", endpoint, pc.localDescription.sdp)
     seen = {"status": status, "answer": answer, "video": {}, "audio": {}, "deleted": None}
@@ -146,7 +153,7 @@ async def main(mode, endpoint, seconds, codec):
         seen["state"] = pc.connectionState
         session = urllib.parse.urljoin(endpoint, headers["location"])
         seen["video"] = {"frames": picture.count, "codec": f"video/{codec}"}
-        seen["audio"] = {"packets": tone.count}
+        seen["audio"] = {"packets": tone.count, "loudest": getattr(tone, "loudest", None)}
         seen["deleted"] = (await asyncio.to_thread(request, "DELETE", session))[0]
     await pc.close()
     print(json.dumps(seen))
@@ -155,4 +162,5 @@ async def main(mode, endpoint, seconds, codec):
 if len(sys.argv) < 4 or sys.argv[1] not in ("publish", "play"):
     print(__doc__, file=sys.stderr)
     sys.exit(2)
-asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else "VP8"))
+codecs = [*sys.argv[4:6], *["VP8", "opus"][len(sys.argv[4:6]):]]
+asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), *codecs))

@@ -5,6 +5,7 @@
 //! | [`aacdec`] | AAC-LC to samples |
 //! | [`opusdec`] | Opus to samples |
 //! | [`opusenc`] | samples to Opus |
+//! | [`g711`] | samples to G.711 and back: `mulawenc`, `mulawdec`, `alawenc`, `alawdec` |
 //! | [`audioconvert`] | sample format and number of channels |
 //! | [`audioresample`] | sample rate |
 //!
@@ -15,6 +16,7 @@ pub mod aacdec;
 pub mod audioconvert;
 pub mod audioresample;
 mod backlog;
+pub mod g711;
 mod mix;
 pub mod opusdec;
 pub mod opusenc;
@@ -27,6 +29,7 @@ pub fn register(registry: &mut Registry) {
     registry.add(aacdec::factory());
     registry.add(audioconvert::factory());
     registry.add(audioresample::factory());
+    g711::factories().into_iter().for_each(|factory| registry.add(factory));
     registry.add(opusdec::factory());
     registry.add(opusenc::factory());
 }

@@ -51,7 +51,7 @@ pub fn datagram(data: &[u8]) {
 pub fn packets(data: &[u8]) {
     let frame = Bytes::copy_from_slice(data);
     for codec in Codec::ALL {
-        let Some(mut packetizer) = Packetizer::new(codec) else { continue };
+        let mut packetizer = Packetizer::new(codec);
         for is_key in [true, false] {
             let packets = packetizer.packets(&frame, is_key);
             let is_whole = matches!(codec, Codec::Opus | Codec::Pcmu | Codec::Pcma);

@@ -46,8 +46,17 @@ fn browser(program: &str, mode: &str, endpoint: &str, seconds: u32, codec: &str,
 /// # Panics
 /// As [`chromium`].
 pub fn aiortc(mode: &str, endpoint: &str, seconds: u32, codec: &str) -> Value {
+    aiortc_with(mode, endpoint, seconds, codec, "opus")
+}
+
+/// The same with `sound` as the codec of sound: `opus`, `PCMU` or `PCMA`.
+///
+/// # Panics
+/// As [`chromium`].
+pub fn aiortc_with(mode: &str, endpoint: &str, seconds: u32, codec: &str, sound: &str) -> Value {
     let script = root().join("tests/peers/webrtc-aiortc.py");
-    let args = [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.to_string().as_ref(), codec.as_ref()]
+    let seconds = seconds.to_string();
+    let args = [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.as_ref(), codec.as_ref(), sound.as_ref()]
         .map(ToOwned::to_owned);
     seen(&run(&workspace().join("target/peers/venv/bin/python"), args), "aiortc")
 }

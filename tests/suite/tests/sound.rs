@@ -103,3 +103,28 @@ fn opus_that_is_made_here_is_what_went_in() {
     // 96 kbit/s of a synthetic tone; another place in time by half a millisecond would be 10 dB.
     assert!(heard.len() >= right.len() && like > 25.0, "{} and {} samples, {like} dB", heard.len(), right.len());
 }
+
+#[test]
+fn g711_that_is_made_here_ffmpeg_decodes_to_the_same_samples() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let input = root().join("tests/fixtures/h264b_aac48s_10s.flv");
+    let flv = dir.path().join("g711.flv");
+    let (from, to) = (format!("input={}", input.display()), format!("output={}", flv.display()));
+    let said = run_args(&root(), &["run", "pipelines/aac-to-g711.yaml", "--set", &from, "--set", &to]);
+    assert_eq!((said.code, said.errors()), (0, 0), "{}", said.err);
+    let heard = ffmpeg(&flv, &["-c:a", "pcm_mulaw"], dir.path());
+    let made = ours(&format!("filesrc location={} ! flvdemux name=d d.audio ! mulawdec", flv.display()), dir.path());
+    assert!(heard.len() >= 79_000, "10 s of 8000 Hz: {}", heard.len());
+    assert!(heard == made && heard.iter().any(|sample| sample.abs() > 1000), "as libavcodec decodes it");
+
+    // What ffmpeg encodes to A-law of the same sound, we decode as it does.
+    let alaw = dir.path().join("alaw.flv");
+    let encode = ["-v", "error", "-y", "-i"].map(str::to_owned).into_iter().chain([flv.display().to_string()]);
+    let status = Command::new("ffmpeg").args(encode).args(["-vn", "-c:a", "pcm_alaw"]).arg(&alaw).status();
+    assert!(status.expect("ffmpeg runs").success());
+    let heard = ffmpeg(&alaw, &["-c:a", "pcm_alaw"], dir.path());
+    assert_eq!(
+        heard,
+        ours(&format!("filesrc location={} ! flvdemux name=d d.audio ! alawdec", alaw.display()), dir.path())
+    );
+}

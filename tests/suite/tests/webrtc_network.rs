@@ -117,7 +117,7 @@ impl Publisher {
         let way = |(kind, id): (Kind, TrackId)| {
             let format =
                 *driver.with(|session| session.formats(id)).iter().find(|format| format.splits).expect("a format");
-            (kind, id, format, Packetizer::new(format.codec).expect("it can be sent"))
+            (kind, id, format, Packetizer::new(format.codec))
         };
         let ways = ids.into_iter().map(way).collect();
         Self { driver, env, ways }

@@ -132,7 +132,7 @@ fn rtmp_to_whep_does_what_it_says() {
 /// One browser publishes, another one plays, and nothing is encoded in between.
 #[test]
 fn whip_1_whep_1_what_a_browser_publishes_another_one_sees() {
-    for codec in ["VP8", "VP9", "H264"] {
+    for codec in ["VP8", "VP9", "AV1", "H264"] {
         let (runtime, http) = (Runtime::new().expect("a runtime"), free_port());
         let line = format!(
             "whipserversrc name=i listen=127.0.0.1:{http} stream=cam  i.video ! w.video  i.audio ! w.audio \

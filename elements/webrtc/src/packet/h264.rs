@@ -32,6 +32,12 @@ pub struct Packetizer {
 }
 
 impl Packetizer {
+    /// `profile_idc`, the constraint flags and `level_idc` of the stream, as `profile-level-id` has them (8.1).
+    pub fn profile_level_id(&self) -> Option<u32> {
+        let bytes = self.sps.first()?.get(1..4)?;
+        Some(bytes.iter().fold(0, |id, byte| id << 8 | u32::from(*byte)))
+    }
+
     /// Payloads of an access unit.
     pub fn payloads(&mut self, unit: &Bytes) -> Vec<Vec<u8>> {
         let (mut sps, mut pps, mut rest) = (Vec::new(), Vec::new(), Vec::new());
@@ -43,14 +49,8 @@ impl Packetizer {
                 Some(_) => rest.push(nal),
             }
         }
-        if !sps.is_empty() {
-            self.sps = sps;
-            self.sps.truncate(MAX_SETS);
-        }
-        if !pps.is_empty() {
-            self.pps = pps;
-            self.pps.truncate(MAX_SETS);
-        }
+        keep(&mut self.sps, sps);
+        keep(&mut self.pps, pps);
         let mut payloads = Vec::new();
         if rest.iter().any(|nal| NalType::of(nal) == Some(NalType::Idr)) {
             let sets: Vec<&Bytes> = self.sps.iter().chain(&self.pps).collect();
@@ -61,6 +61,14 @@ impl Packetizer {
         }
         rest.iter().for_each(|nal| unit_payloads(nal, &mut payloads));
         payloads
+    }
+}
+
+/// Parameter sets that have come take the place of those before.
+pub(super) fn keep(sets: &mut Vec<Bytes>, new: Vec<Bytes>) {
+    if !new.is_empty() {
+        *sets = new;
+        sets.truncate(MAX_SETS);
     }
 }
 
@@ -85,22 +93,25 @@ fn unit_payloads(nal: &Bytes, payloads: &mut Vec<Vec<u8>>) {
         payloads.push(nal.to_vec());
         return;
     }
-    let all = pieces(body, MAX_PAYLOAD - 2);
+    fragments(body, &[header & NRI | FU_A], header & TYPE, payloads);
+}
+
+/// Packets with the pieces of a unit: before each a header, then where the unit begins and ends, and its type.
+pub(super) fn fragments(body: &[u8], header: &[u8], kind: u8, payloads: &mut Vec<Vec<u8>>) {
+    let all = pieces(body, MAX_PAYLOAD - header.len() - 1);
     let last = all.len() - 1;
     for (index, piece) in all.enumerate() {
         let start = if index == 0 { START } else { 0 };
         let end = if index == last { END } else { 0 };
-        let mut payload = vec![header & NRI | FU_A, start | end | header & TYPE];
-        payload.extend_from_slice(piece);
-        payloads.push(payload);
+        payloads.push([header, &[start | end | kind], piece].concat());
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn unit(nals: &[&[u8]]) -> Bytes {
+    pub(crate) fn unit(nals: &[&[u8]]) -> Bytes {
         nals.iter().flat_map(|nal| [&[0, 0, 0, 1], *nal].concat()).collect::<Vec<u8>>().into()
     }
 

@@ -3,6 +3,7 @@
 //! | module | format |
 //! | --- | --- |
 //! | [`h264`] | RFC 6184, `packetization-mode=1`: single units, STAP-A of parameter sets, FU-A |
+//! | [`h265`] | RFC 7798: single units, AP of parameter sets, FU |
 //! | [`vp`] | RFC 7741 (VP8), RFC 9628 (VP9) |
 //! | [`av1`] | AOM's "RTP Payload Format For AV1" |
 //!
@@ -10,6 +11,7 @@
 
 pub mod av1;
 pub mod h264;
+pub mod h265;
 pub mod vp;
 
 use bytes::Bytes;
@@ -25,27 +27,38 @@ pub const MAX_PAYLOAD: usize = 1120;
 pub enum Packetizer {
     /// H.264.
     H264(h264::Packetizer),
+    /// H.265.
+    H265(h265::Packetizer),
     /// VP8.
     Vp8,
     /// VP9.
     Vp9(vp::Vp9),
     /// AV1.
-    Av1,
+    Av1(av1::Packetizer),
     /// Sound.
     Whole,
 }
 
 impl Packetizer {
-    /// One for a codec; nothing for those that cannot be sent.
-    pub fn new(codec: Codec) -> Option<Self> {
-        Some(match codec {
+    /// One for a codec.
+    pub fn new(codec: Codec) -> Self {
+        match codec {
             Codec::H264 => Self::H264(h264::Packetizer::default()),
             Codec::Vp8 => Self::Vp8,
             Codec::Vp9 => Self::Vp9(vp::Vp9::default()),
-            Codec::Av1 => Self::Av1,
+            Codec::H265 => Self::H265(h265::Packetizer::default()),
+            Codec::Av1 => Self::Av1(av1::Packetizer::default()),
             Codec::Opus | Codec::Pcmu | Codec::Pcma => Self::Whole,
-            Codec::H265 => return None,
-        })
+        }
+    }
+
+    /// What the stream says of its profile: the `profile-level-id` of H.264 (RFC 6184, 8.1), the `profile-id` of VP9 (RFC 9628, 7).
+    pub fn profile(&self) -> Option<u32> {
+        match self {
+            Self::H264(packetizer) => packetizer.profile_level_id(),
+            Self::Vp9(vp9) => vp9.profile(),
+            _ => None,
+        }
     }
 
     /// The packets of a frame; none when there is nothing in it that could be sent.
@@ -54,7 +67,8 @@ impl Packetizer {
             Self::H264(packetizer) => packetizer.payloads(frame),
             Self::Vp8 => vp::vp8(frame),
             Self::Vp9(vp9) => vp9.payloads(frame, is_key),
-            Self::Av1 => av1::payloads(frame, is_key),
+            Self::H265(packetizer) => packetizer.payloads(frame),
+            Self::Av1(packetizer) => packetizer.payloads(frame, is_key),
             Self::Whole => vec![frame.to_vec()],
         };
         payloads.retain(|payload| !payload.is_empty());

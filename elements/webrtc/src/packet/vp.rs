@@ -30,12 +30,20 @@ pub fn vp8(frame: &[u8]) -> Vec<Vec<u8>> {
 #[derive(Debug, Default)]
 pub struct Vp9 {
     picture: u16,
+    profile: Option<u32>,
 }
 
 impl Vp9 {
+    /// The profile of the stream, as `profile-id` has it (RFC 9628, 7).
+    pub fn profile(&self) -> Option<u32> {
+        self.profile
+    }
+
     /// Payloads of a frame.
     pub fn payloads(&mut self, frame: &[u8], is_key: bool) -> Vec<Vec<u8>> {
         self.picture = (self.picture + 1) & 0x7FFF;
+        // `frame_marker`, `profile_low_bit`, `profile_high_bit` (VP9 bitstream specification, 6.2).
+        self.profile = frame.first().map(|first| u32::from(first >> 5 & 1 | first >> 3 & 2));
         let number = (self.picture | 0x8000).to_be_bytes();
         let all = pieces(frame, MAX_PAYLOAD - VP9_HEADER);
         let last = all.len().saturating_sub(1);

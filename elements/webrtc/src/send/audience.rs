@@ -58,7 +58,7 @@ impl Audience {
         for track in session.tracks() {
             let wanted = if track.kind == Kind::Video { video } else { audio };
             let Some(wanted) = wanted else { continue };
-            let format = session.formats(track.id).into_iter().find(|format| format.codec == wanted && format.splits);
+            let format = self.stage.choose(track.kind, &session.formats(track.id));
             ways.push((track.clone(), format.ok_or_else(|| no_codec(&track, wanted))?));
         }
         let line = self.ports.line(&session.ufrag());

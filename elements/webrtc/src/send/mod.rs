@@ -20,8 +20,8 @@ pub(crate) use self::audience::Audience;
 pub(crate) use self::sender::Sender;
 pub(crate) use self::stage::Stage;
 
-/// Pictures that are taken. AV1 is not among them: no browser has been seen to show what we send of it.
-pub(crate) const VIDEO_CAPS: &str = "video/x-h264, stream-format=byte-stream, alignment=au; video/x-vp8; video/x-vp9";
+/// Pictures that are taken.
+pub(crate) const VIDEO_CAPS: &str = crate::receive::VIDEO_CAPS;
 
 /// Sound that is taken: AAC too, so that the reason why nobody hears it can be said.
 pub(crate) const AUDIO_CAPS: &str =

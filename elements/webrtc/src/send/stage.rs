@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use hyper::StatusCode;
 use millstream_core::meter::{Kind, Meter};
-use millstream_core::{Buffer, Caps, Time};
+use millstream_core::{Buffer, Caps, Time, TimeDelta};
 use millstream_server::http::hyper;
 use tokio::sync::{Notify, mpsc};
 
 use super::Repair;
 use crate::http::Rejected;
 use crate::packet::Packetizer;
-use crate::session::{Codec, Packet};
+use crate::session::{Codec, Format, Packet};
 
 /// Units that wait for a viewer: some seconds of pictures and sound.
 const MAX_WAITING: usize = 512;
@@ -24,6 +24,9 @@ const MAX_GROUP: usize = 16 << 20;
 
 /// Pictures without one that comes before its turn, after which a stream is taken to have none.
 const SURE: u32 = 8;
+
+/// Bytes of G.711 in a packet: 20 ms, which RFC 3551 (4.5, table 1) has as default.
+const G711_PACKET: usize = 160;
 
 /// Seconds after which a stream may have begun.
 const RETRY_LIVE: u32 = 2;
@@ -126,7 +129,7 @@ impl Stage {
         let track = now.track(kind);
         if track.codec != codec || codec.is_none() {
             let is_linked = track.is_linked;
-            *track = Track { is_linked, codec, packetizer: codec.and_then(Packetizer::new), ..Track::default() };
+            *track = Track { is_linked, codec, packetizer: codec.map(Packetizer::new), ..Track::default() };
             if kind == Kind::Video {
                 (now.group, now.group_bytes) = (Vec::new(), 0);
             }
@@ -165,10 +168,19 @@ impl Stage {
         Ok((now.video.codec, now.audio.codec))
     }
 
+    /// Which of these the pictures or the sound are sent in: of those that they are in the one that says most exactly what they are.
+    pub(super) fn choose(&self, kind: Kind, formats: &[Format]) -> Option<Format> {
+        let mut now = self.lock();
+        let track = now.track(kind);
+        let (codec, profile) = (track.codec?, track.packetizer.as_ref().and_then(Packetizer::profile));
+        let usable = formats.iter().filter(|format| format.codec == codec && format.splits);
+        usable.min_by_key(|format| profile.map_or(0, |profile| format.distance(profile))).copied()
+    }
+
     /// A frame for all viewers. Trouble that is new is given back; false where the frame could not be sent.
     pub(super) fn push(&self, kind: Kind, buffer: &Buffer, at: Time) -> Result<bool, Trouble> {
         let Some(pts) = buffer.pts.or(buffer.dts) else { return Ok(false) };
-        let now = &mut *self.lock();
+        let (mut units, now) = (Vec::new(), &mut *self.lock());
         if now.trouble.is_some() {
             return Ok(false);
         }
@@ -181,24 +193,29 @@ impl Stage {
             return Err(Trouble::Reordered);
         }
         track.latest = Some(pts);
-        track.seen = track.seen.wrapping_add(1);
-        let number = track.seen;
         let data: Bytes = buffer.payload.contiguous();
         let is_key = kind == Kind::Audio || buffer.is_keyframe();
-        let packets = packetizer.packets(&data, is_key);
         self.meter.codec(kind, codec.name());
         self.meter.frame(kind, is_key, data.len(), pts.millis() as u32);
-        if packets.is_empty() {
-            return Ok(false);
+        for (after, part) in parts(codec, &data) {
+            let packets = packetizer.packets(&part, is_key);
+            track.seen = track.seen.wrapping_add(1);
+            if !packets.is_empty() {
+                let (pts, at) = (pts + after, at + after);
+                units.push((Arc::new(Unit { codec, packets, pts, at, is_key, number: track.seen }), part.len()));
+            }
         }
-        let unit = Arc::new(Unit { codec, packets, pts, at, is_key, number });
-        if kind == Kind::Video && self.caches {
-            now.keep(&unit, data.len());
+        let is_sent = !units.is_empty();
+        for (unit, bytes) in units {
+            if kind == Kind::Video && self.caches {
+                now.keep(&unit, bytes);
+            }
+            // Who is behind loses it, and sees that it has.
+            now.viewers.retain(|_, viewer| {
+                !matches!(viewer.try_send(unit.clone()), Err(mpsc::error::TrySendError::Closed(_)))
+            });
         }
-        // Who is behind loses it, and sees that it has.
-        now.viewers
-            .retain(|_, viewer| !matches!(viewer.try_send(unit.clone()), Err(mpsc::error::TrySendError::Closed(_))));
-        Ok(true)
+        Ok(is_sent)
     }
 
     /// A place in the audience: what has begun, and what comes from now on.
@@ -273,6 +290,18 @@ impl Now {
             false => self.group = Vec::new(),
         }
     }
+}
+
+/// What goes into packets of its own, and how much later: G.711 comes in any amount, and receivers expect little at a time (RFC 3551, 4.2).
+fn parts(codec: Codec, data: &Bytes) -> impl Iterator<Item = (TimeDelta, Bytes)> {
+    let is_g711 = matches!(codec, Codec::Pcmu | Codec::Pcma);
+    let size = if is_g711 { G711_PACKET } else { data.len().max(1) };
+    (0..data.len().div_ceil(size)).map(move |index| {
+        let from = index * size;
+        let samples = i64::try_from(from).unwrap_or(i64::MAX);
+        let after = if is_g711 { TimeDelta::from_ticks(samples, codec.rate()) } else { TimeDelta::ZERO };
+        (after, data.slice(from..data.len().min(from + size)))
+    })
 }
 
 /// What people call a format.

@@ -8,7 +8,7 @@ use str0m::bwe::BweKind;
 use str0m::media::{MediaAdded, MediaData, Mid};
 
 use super::instant::time;
-use super::{Codec, Session};
+use super::{Codec, Format, Session};
 
 /// Which track of a session: what SDP calls `mid` (RFC 5888).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,21 +31,6 @@ pub struct Track {
     pub sends: bool,
     /// The other end sends.
     pub receives: bool,
-}
-
-/// A way to send a codec that both ends know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Format {
-    /// The codec.
-    pub codec: Codec,
-    /// Its payload type in this session (RFC 3550, 5.1).
-    pub payload_type: u8,
-    /// H.264: `profile-level-id` (RFC 6184, 8.1).
-    pub profile_level_id: Option<u32>,
-    /// H.264: whether pictures may be split, `packetization-mode=1`. True for all other codecs.
-    pub splits: bool,
-    /// VP9: `profile-id` (RFC 9628, 7).
-    pub profile_id: Option<u32>,
 }
 
 /// How far ICE is (RFC 8445), as browsers call it.

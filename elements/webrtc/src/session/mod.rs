@@ -15,6 +15,7 @@
 
 mod codec;
 mod event;
+mod format;
 mod instant;
 mod negotiate;
 mod setup;
@@ -32,7 +33,8 @@ use str0m::rtp::{RtpWrite, SeqNo};
 use str0m::{Candidate, Input, Rtc};
 
 pub use codec::Codec;
-pub use event::{Event, Format, Frame, IceState, SenderReport, Track, TrackId};
+pub use event::{Event, Frame, IceState, SenderReport, Track, TrackId};
+pub use format::Format;
 pub use negotiate::Refused;
 pub use setup::{Carries, Setup};
 

@@ -116,14 +116,15 @@ pub(crate) fn stock() -> &'static [Input] {
                 stock.push(input);
             }
         }
-        let sound =
-            "filesrc location=h264b_aac48s_10s.flv ! flvdemux name=d d.audio ! aacparse ! aacdec ! collect name=out";
-        if names.contains(&"aacdec")
-            && let Some(mut samples) = input_of(&sim::simulate(&fs, sound))
-        {
-            // Encoding without optimisation takes its time.
-            samples.buffers.truncate(SOUNDS);
-            stock.push(samples);
+        let sound = "filesrc location=h264b_aac48s_10s.flv ! flvdemux name=d d.audio ! aacparse ! aacdec";
+        let samples = ["", "audioconvert ! audio/x-raw,format=S16LE ! audioresample ! audio/x-raw,rate=22050 ! "];
+        for samples in samples.into_iter().filter(|_| names.contains(&"aacdec")) {
+            let line = format!("{sound} ! {samples}collect name=out");
+            if let Some(mut samples) = input_of(&sim::simulate(&fs, &line)) {
+                // Encoding without optimisation takes its time.
+                samples.buffers.truncate(SOUNDS);
+                stock.push(samples);
+            }
         }
         stock
     })
