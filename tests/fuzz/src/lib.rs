@@ -58,6 +58,7 @@ pub const BODIES: &[Body] = &[
     ("ts_psi", ts::psi),
     ("tsdemux", ts::tsdemux),
     ("turn", turn::server),
+    ("turn_client", turn::client),
     ("webrtc_datagram", webrtc::datagram),
     ("webrtc_fragment", webrtc::fragment),
     ("webrtc_offer", webrtc::offer),

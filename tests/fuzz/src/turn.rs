@@ -1,8 +1,9 @@
-//! STUN and TURN: any datagrams and frames, from clients and peers.
+//! STUN and TURN: any datagrams and frames, from clients and peers, and from a server.
 
 use std::net::SocketAddr;
 
 use millstream_core::{Time, TimeDelta};
+use millstream_turn::client::{Binding, ClientSettings, Output as ClientOutput, TurnClient};
 use millstream_turn::credentials::{Credentials, long_term_key};
 use millstream_turn::server::{Client, Moment, Output, RelayId, Transport, TurnServer, TurnSettings};
 use millstream_turn::stun::{Class, MAGIC_COOKIE, Message, Method, Writer, attr, frame_len};
@@ -84,4 +85,54 @@ fn drain(server: &mut TurnServer, at: Moment) {
             Output::Unbind(_) => {}
         }
     }
+}
+
+/// Datagrams of a length that the byte in front says, from a server to a client, as they are and as attributes of the answer to its last request.
+pub fn client(data: &[u8]) {
+    let credentials = Some(("u".to_owned(), "p".into()));
+    let mut client = TurnClient::new(ClientSettings { transport: Transport::Udp, credentials, is_v6: false }, [2; 32]);
+    let (mut now, peer) = (Time::ZERO, SocketAddr::from(([203, 0, 113, 9], 9)));
+    let key = long_term_key("u", REALM, "p");
+    let _ = Binding::new([0; 12], 0, now).receive(data);
+    client.start(now);
+    let (mut last, mut rest) = (None, data);
+    while let Some((len, after)) = rest.split_first() {
+        let (datagram, after) = after.split_at(usize::from(*len).min(after.len()));
+        rest = after;
+        while let Some(output) = client.poll_output() {
+            let ClientOutput::Send(bytes) = output else { continue };
+            let message = Message::read(&bytes).ok().map(|message| (message.method, message.transaction));
+            assert!(message.is_some() || bytes[0] >= 0x40, "what is sent is STUN or channel data");
+            last = message.or(last);
+        }
+        client.receive(now, datagram);
+        if let Some((Some(method), transaction)) = last {
+            let class = if len % 4 == 0 { Class::Error } else { Class::Success };
+            client.receive(now, &answer(Writer::new(method, class, transaction), datagram).sign(&key).finish());
+        }
+        client.send(now, peer, datagram);
+        now += TimeDelta::from_secs(i64::from(*len) / 16);
+        client.advance(now);
+        assert!(client.deadline().is_none_or(|deadline| deadline > now), "time goes on");
+    }
+    client.close(now);
+    assert_eq!(client.deadline(), None, "nothing stays");
+}
+
+/// Attributes that answers have, with values of any length.
+fn answer(mut writer: Writer, mut bytes: &[u8]) -> Writer {
+    let kinds = [
+        attr::ERROR_CODE,
+        attr::REALM,
+        attr::NONCE,
+        attr::LIFETIME,
+        attr::XOR_RELAYED_ADDRESS,
+        attr::XOR_MAPPED_ADDRESS,
+    ];
+    while let [kind, len, after @ ..] = bytes {
+        let (value, after) = after.split_at(usize::from(*len % 24).min(after.len()));
+        writer = writer.add(kinds[usize::from(*kind) % kinds.len()], value);
+        bytes = after;
+    }
+    writer
 }

@@ -136,6 +136,7 @@ replay!(
     ts_psi,
     tsdemux,
     turn,
+    turn_client,
     webrtc_datagram,
     webrtc_fragment,
     webrtc_offer,

@@ -50,14 +50,24 @@ pub(super) async fn serve(mut stream: Box<dyn NetStream>, hub: Arc<Hub>) {
 /// Takes whole frames; false where there is none and never will be.
 fn hear(hub: &Arc<Hub>, client: Client, input: &mut BytesMut) -> bool {
     loop {
-        match frame_len(input) {
-            Ok(Some(len)) if len <= MAX_FRAME && len <= input.len() => {
-                let frame = input.split_to(len);
-                hub.with(|server, at| server.receive(at, client, &frame));
-            }
-            Ok(Some(MAX_FRAME..)) | Err(_) => return false,
-            Ok(_) => return true,
+        match next_frame(input) {
+            Ok(Some(frame)) => hub.with(|server, at| server.receive(at, client, &frame)),
+            Ok(None) => return true,
+            Err(_) => return false,
         }
+    }
+}
+
+/// Takes the frame at the beginning of what has come, if all of it has.
+///
+/// # Errors
+/// [`std::io::ErrorKind::InvalidData`] where there is none and never will be.
+pub(super) fn next_frame(input: &mut BytesMut) -> std::io::Result<Option<BytesMut>> {
+    match frame_len(input) {
+        Ok(Some(len)) if len > MAX_FRAME => Err(std::io::ErrorKind::InvalidData.into()),
+        Ok(Some(len)) if len <= input.len() => Ok(Some(input.split_to(len))),
+        Ok(_) => Ok(None),
+        Err(error) => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, error)),
     }
 }
 

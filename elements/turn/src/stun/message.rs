@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
-use super::address::read_address;
+use super::address::{read_address, read_plain};
 use super::{Class, FINGERPRINT_XOR, HEADER, MAGIC_COOKIE, Method, attr, split_type};
 
 /// Attributes of a message. Those of RFC 8656 have at most ten; some peers at a time get a permission.
@@ -90,6 +90,11 @@ impl<'a> Message<'a> {
     pub fn addresses(&self, kind: u16) -> Option<Vec<SocketAddr>> {
         let of_kind = self.attributes.iter().filter(|(of, ..)| *of == kind);
         of_kind.map(|(_, value, _)| read_address(value, &self.transaction)).collect()
+    }
+
+    /// An address that is not XORed (RFC 8489, 14.1).
+    pub fn plain_address(&self, kind: u16) -> Option<SocketAddr> {
+        self.get(kind).and_then(read_plain)
     }
 
     /// Types that have to be understood (below 0x8000) and are not among these.

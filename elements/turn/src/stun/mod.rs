@@ -63,9 +63,11 @@ pub enum Class {
     Error = 0b11,
 }
 
-/// Types of attributes (RFC 8489, 18.3; RFC 8656, 18).
+/// Types of attributes (RFC 8489, 18.3; RFC 8656, 18; RFC 5780, 7).
 #[allow(missing_docs, reason = "the names of the standards")]
 pub mod attr {
+    pub const MAPPED_ADDRESS: u16 = 0x0001;
+    pub const CHANGE_REQUEST: u16 = 0x0003;
     pub const USERNAME: u16 = 0x0006;
     pub const MESSAGE_INTEGRITY: u16 = 0x0008;
     pub const ERROR_CODE: u16 = 0x0009;
@@ -88,6 +90,8 @@ pub mod attr {
     pub const RESERVATION_TOKEN: u16 = 0x0022;
     pub const SOFTWARE: u16 = 0x8022;
     pub const FINGERPRINT: u16 = 0x8028;
+    pub const RESPONSE_ORIGIN: u16 = 0x802B;
+    pub const OTHER_ADDRESS: u16 = 0x802C;
 }
 
 /// Method and class in the first 14 bits (RFC 8489, 5, figure 3).

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
-use super::address::write_address;
+use super::address::{write_address, write_plain};
 use super::{Class, FINGERPRINT_XOR, HEADER, MAGIC_COOKIE, Method, attr, type_bits};
 
 /// A message under construction.
@@ -42,6 +42,12 @@ impl Writer {
     pub fn address(self, kind: u16, address: SocketAddr) -> Self {
         let value = write_address(address, &self.transaction);
         self.add(kind, &value)
+    }
+
+    /// Adds an address that is not XORed (RFC 8489, 14.1).
+    #[must_use]
+    pub fn plain_address(self, kind: u16, address: SocketAddr) -> Self {
+        self.add(kind, &write_plain(address))
     }
 
     /// Adds a number of 32 bits.
