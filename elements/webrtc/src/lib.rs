@@ -5,6 +5,7 @@
 //! | RFC 8445 (ICE), RFC 5764 (DTLS-SRTP), RFC 3550 (RTP), RFC 4585 (feedback) | by str0m, without sockets | [`session`] |
 //! | RFC 8866 (SDP), RFC 8843 (BUNDLE) | what an offer must have | [`offer`] |
 //! | RFC 8489 (STUN) | whose a datagram is | [`demux`] |
+//! | RFC 8445, 5.1.1 (server-reflexive and relayed candidates) | beside the sockets' own addresses | [`ice`] |
 //! | RFC 9725 (WHIP) | publishing by HTTP | [`http`], [`whip`] |
 //! | draft-ietf-wish-whep (WHEP) | playing by HTTP | [`http`], [`whep`] |
 //! | RFC 6184, RFC 7741, RFC 9628, AV1 over RTP | frames into packets | [`packet`] |
@@ -19,6 +20,7 @@ pub mod demux;
 pub mod driver;
 pub mod fragment;
 pub mod http;
+pub mod ice;
 pub mod offer;
 pub mod packet;
 pub mod ports;

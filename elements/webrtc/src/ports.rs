@@ -1,18 +1,21 @@
 //! UDP sockets: one for each address of the machine, for all sessions of a port.
 //!
-//! A socket is bound to an address of an interface, never to all of them: what comes has to be answered from where it went to.
+//! A socket is bound to an address of an interface, never to all of them: what comes has to be answered from where it went to. A relay (TURN) is one
+//! more socket, with the address that peers see.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use bytes::BytesMut;
 use millstream_core::env::TaskHandle;
 use millstream_core::net::{MAX_DATAGRAM, NetDatagrams};
-use millstream_core::{Env, Error, Result, TimeDelta};
-use tokio::sync::mpsc;
+use millstream_core::{Env, Error, TimeDelta};
+use millstream_turn::client::{Binding, ClientError, Seen};
+use millstream_turn::shell::relay::RelaySender;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::demux::{Demux, asked_for};
 use crate::session::Datagram;
@@ -27,6 +30,8 @@ const RETRY: TimeDelta = TimeDelta::from_millis(100);
 pub struct Ports {
     sockets: Vec<Arc<dyn NetDatagrams>>,
     lines: Arc<Lines>,
+    /// Relays, by the address that peers see.
+    relays: RwLock<HashMap<SocketAddr, RelaySender>>,
     next: AtomicU64,
     unsent: AtomicU64,
     _tasks: Vec<TaskHandle>,
@@ -40,6 +45,8 @@ struct Lines(Mutex<Ends>);
 struct Ends {
     demux: Demux<u64>,
     lines: HashMap<u64, mpsc::Sender<Datagram>>,
+    /// Who waits for what a server of STUN says, by transaction.
+    asked: HashMap<[u8; 12], oneshot::Sender<Datagram>>,
 }
 
 impl Lines {
@@ -48,7 +55,14 @@ impl Lines {
     }
 
     fn deliver(&self, datagram: Datagram) {
-        let Ends { demux, lines } = &mut *self.lock();
+        let Ends { demux, lines, asked } = &mut *self.lock();
+        if !asked.is_empty()
+            && let Some(asker) = transaction_of_answer(&datagram.bytes).and_then(|id| asked.remove(&id))
+        {
+            // Who has asked may have gone.
+            let _ = asker.send(datagram);
+            return;
+        }
         let key = demux.find(datagram.from, &datagram.bytes);
         if let Some(line) = key.and_then(|key| lines.get(&key)) {
             // A session that is behind loses what any network may lose.
@@ -67,7 +81,7 @@ impl Ports {
     ///
     /// # Errors
     /// When the port is taken by another program or the address does not exist.
-    pub fn at(env: &Env, address: SocketAddr) -> Result<Arc<Self>> {
+    pub fn at(env: &Env, address: SocketAddr) -> millstream_core::Result<Arc<Self>> {
         let open = env.shared::<Open>();
         let mut open = open.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = open.get(&address).and_then(Weak::upgrade) {
@@ -90,7 +104,8 @@ impl Ports {
             env.clone().tasks.spawn(Box::pin(async move { receive(socket, &lines, &env).await }))
         };
         let tasks = sockets.iter().map(receive).collect();
-        Self { sockets, lines, next: AtomicU64::new(0), unsent: AtomicU64::new(0), _tasks: tasks }
+        let (next, unsent) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { sockets, lines, relays: RwLock::default(), next, unsent, _tasks: tasks }
     }
 
     /// The addresses of the sockets: the host candidates of every session.
@@ -107,19 +122,92 @@ impl Ports {
     pub fn line(self: &Arc<Self>, ufrag: &str) -> Line {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, inbox) = mpsc::channel(MAX_WAITING);
-        let Ends { demux, lines } = &mut *self.lines.lock();
+        let Ends { demux, lines, .. } = &mut *self.lines.lock();
         demux.add(ufrag, key);
         lines.insert(key, sender);
         Line { ports: self.clone(), key, inbox }
     }
 
+    /// Asks a server of STUN what it sees of a socket. `change` is that of [`Binding::new`].
+    ///
+    /// # Errors
+    /// When nobody answers in time, or with an error.
+    pub async fn ask(&self, env: &Env, base: SocketAddr, server: SocketAddr, change: u32) -> Result<Seen, ClientError> {
+        let unreachable = |error: io::Error| ClientError::Unreachable(error.to_string());
+        let key = env.key().map_err(unreachable)?;
+        let id = *key.first_chunk().expect("a key is longer than the number of a transaction");
+        let mut binding = Binding::new(id, change, env.clock.now());
+        let (sender, mut answer) = oneshot::channel();
+        self.lines.lock().asked.insert(id, sender);
+        let _asked = Asked(&self.lines, id);
+        let socket = self.socket(base).ok_or(ClientError::Silent)?;
+        // A socket that is full loses datagrams, as any hop does.
+        let send = |binding: &Binding| match socket.try_send(server, binding.bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(unreachable(error)),
+            _ => Ok(()),
+        };
+        send(&binding)?;
+        loop {
+            tokio::select! {
+                Ok(datagram) = &mut answer => {
+                    let seen = binding.receive(&datagram.bytes);
+                    return seen.unwrap_or(Err(ClientError::Malformed("another kind of message")));
+                }
+                () = env.clock.sleep_until(binding.deadline()) => if binding.advance(env.clock.now())? {
+                    send(&binding)?;
+                },
+            }
+        }
+    }
+
+    fn socket(&self, local: SocketAddr) -> Option<&Arc<dyn NetDatagrams>> {
+        self.sockets.iter().find(|socket| socket.local() == local)
+    }
+
+    /// Datagrams from this address go through a relay from now on.
+    pub(crate) fn add_relay(&self, address: SocketAddr, relay: RelaySender) {
+        self.relays.write().unwrap_or_else(PoisonError::into_inner).insert(address, relay);
+    }
+
+    /// There is no such relay any more.
+    pub(crate) fn remove_relay(&self, address: SocketAddr) {
+        self.relays.write().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    }
+
+    /// Something has come to a relay.
+    pub(crate) fn relayed(&self, relay: SocketAddr, from: SocketAddr, bytes: Vec<u8>) {
+        self.lines.deliver(Datagram { from, to: relay, bytes });
+    }
+
+    fn send_relayed(&self, datagram: &Datagram) -> bool {
+        let relays = self.relays.read().unwrap_or_else(PoisonError::into_inner);
+        relays.get(&datagram.from).is_some_and(|relay| relay.try_send(datagram.to, &datagram.bytes))
+    }
+
     fn send(&self, datagram: &Datagram) {
-        let of = self.sockets.iter().find(|socket| socket.local() == datagram.from);
-        let sent = of.map(|socket| socket.try_send(datagram.to, &datagram.bytes));
-        if !matches!(sent, Some(Ok(()))) {
+        let sent = match self.socket(datagram.from) {
+            Some(socket) => socket.try_send(datagram.to, &datagram.bytes).is_ok(),
+            None => self.send_relayed(datagram),
+        };
+        if !sent {
             self.unsent.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Waits for an answer as long as this lives.
+struct Asked<'a>(&'a Lines, [u8; 12]);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.lock().asked.remove(&self.1);
+    }
+}
+
+/// The transaction of an answer to a binding request (RFC 8489, 5): 0x0101 or 0x0111.
+fn transaction_of_answer(datagram: &[u8]) -> Option<[u8; 12]> {
+    let is_answer = matches!(datagram, [1, 0x01 | 0x11, ..]);
+    datagram.get(8..20).filter(|_| is_answer)?.try_into().ok()
 }
 
 fn bind(env: &Env, address: SocketAddr) -> io::Result<Vec<Arc<dyn NetDatagrams>>> {
@@ -202,7 +290,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let Ends { demux, lines } = &mut *self.ports.lines.lock();
+        let Ends { demux, lines, .. } = &mut *self.ports.lines.lock();
         demux.remove(self.key);
         lines.remove(&self.key);
     }

@@ -232,8 +232,8 @@ fn whip_5_a_session_is_deleted_once_and_looked_at_without_a_body() {
 #[test]
 fn whip_6_servers_of_stun_and_turn_are_told_of() {
     let text = "name: t\nelements:\n  w:\n    element: whipserversrc\n    listen: 127.0.0.1:PORT\n    stream: cam\n    ice-servers:\n      \
-         - url: \"stun:stun.example:3478\"\n      \
-         - { url: \"turn:turn.example:3478?transport=udp\", username: u, credential: p }\n\
+         - { url: \"stun:stun.example:3478\", client-only: true }\n      \
+         - { url: \"turn:turn.example:3478?transport=udp\", username: u, credential: p, client-only: true }\n\
          links:\n  - w.video ! fakesink\n  - w.audio ! fakesink\n";
     let (runtime, port) = (Runtime::new().expect("a runtime"), free_port());
     let source = SourceText::new("a test", text.replace("PORT", &port.to_string()));

@@ -9,7 +9,6 @@
 //! ```
 
 mod answers;
-mod links;
 mod sessions;
 
 use std::sync::Arc;
@@ -24,9 +23,9 @@ use millstream_server::http::{Answer, Ask, Body, Route, Takes, hyper};
 
 pub use self::answers::Rejected;
 use self::answers::{SDP, SDP_FRAGMENT, empty, has_type, method_not_allowed};
-pub use self::links::IceServer;
 pub(crate) use self::sessions::{Place, Sessions};
 use crate::fragment::Fragment;
+pub use crate::ice::IceServer;
 use crate::offer::{MAX_SDP, Offer};
 
 const ENDPOINT_METHODS: &str = "GET, HEAD, OPTIONS, POST";
@@ -48,6 +47,11 @@ pub(crate) struct Visitor {
 pub(crate) trait Opens: Send + Sync + 'static {
     /// The answer to an offer; the session goes on by itself.
     fn open(&self, offer: &Offer, visitor: Visitor) -> Result<String, Rejected>;
+
+    /// What is waited for before: nothing, or that it is known how sessions are reached.
+    fn ready(&self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 }
 
 /// An endpoint, and the sessions below it.
@@ -121,19 +125,36 @@ impl Endpoint {
         if !has_type(ask.request.headers(), SDP) {
             return Rejected::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "An offer is application/sdp.").response().into();
         }
-        let Some(access) = self.access.clone() else { return self.open(&body, None).into() };
+        let Some(access) = self.access.clone() else { return self.post_to_all(body) };
         let (visit, peer) = (self.visit(ask), ask.connection.peer());
         let is_named = !visit.query.reveal().is_empty();
         let admit = access.admit(self.env.clone(), visit);
         Answer::Later(Box::pin(async move {
             match admit.await {
-                Ok(admitted) => self.open(&body, Some(admitted)),
+                Ok(admitted) => {
+                    self.wait().await;
+                    self.open(&body, Some(admitted))
+                }
                 Err(denied) => {
                     tracing::warn!(%peer, "refused: {denied}");
                     answers::denied(matches!(denied, Denied::Key) && !is_named, &denied)
                 }
             }
         }))
+    }
+
+    fn post_to_all(self: Arc<Self>, body: Bytes) -> Answer {
+        let Some(ready) = self.opens.ready() else { return self.open(&body, None).into() };
+        Answer::Later(Box::pin(async move {
+            ready.await;
+            self.open(&body, None)
+        }))
+    }
+
+    async fn wait(&self) {
+        if let Some(ready) = self.opens.ready() {
+            ready.await;
+        }
     }
 
     fn visit(&self, ask: &Ask<'_>) -> Visit {

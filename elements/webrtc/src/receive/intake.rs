@@ -1,6 +1,5 @@
 //! Offers of publishers become sessions, which the element takes over; whose turn it is.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -11,8 +10,9 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::control::Controls;
+use crate::ice::Reach;
 use crate::offer::Offer;
-use crate::ports::{Line, Ports};
+use crate::ports::Line;
 use crate::session::{Codec, Refused, Session, Setup, Track};
 
 /// Sessions of one stream at a time: the one that publishes, and those that are about to take its place.
@@ -83,7 +83,7 @@ impl Presence {
 pub(crate) struct Intake {
     setup: Setup,
     duplicate: DuplicatePolicy,
-    ports: Arc<Ports>,
+    reach: Arc<Reach>,
     env: Env,
     presence: Arc<Presence>,
     publications: mpsc::Sender<Publication>,
@@ -92,19 +92,22 @@ pub(crate) struct Intake {
 impl Intake {
     pub(crate) fn new(
         duplicate: DuplicatePolicy,
-        advertise: Vec<IpAddr>,
         codecs: Vec<Codec>,
-        ports: Arc<Ports>,
+        reach: Arc<Reach>,
         env: Env,
     ) -> (Self, mpsc::Receiver<Publication>) {
         let (publications, receiver) = mpsc::channel(MAX_SESSIONS);
-        let addresses = ports.addresses();
-        let setup = Setup { codecs, addresses, advertise, lite: true, ..Setup::default() };
-        (Self { setup, duplicate, ports, env, presence: Arc::default(), publications }, receiver)
+        let setup = Setup { codecs, lite: true, ..Setup::default() };
+        (Self { setup, duplicate, reach, env, presence: Arc::default(), publications }, receiver)
     }
 
     pub(crate) fn presence(&self) -> Arc<Presence> {
         self.presence.clone()
+    }
+
+    /// How publishers are reached.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     fn names(&self) -> String {
@@ -128,7 +131,7 @@ impl Intake {
     ) -> Result<String, NotTaken> {
         self.admits()?;
         let now = self.env.clock.now();
-        let mut session = Session::new(&self.setup, now);
+        let mut session = Session::new(&self.reach.setup(self.setup.clone()), now);
         let answer = session.answer(offer)?;
         let tracks = session.tracks();
         // RFC 9725, 4.4.1: all of the offer, or nothing.
@@ -138,7 +141,7 @@ impl Intake {
                 format!("There is no codec for the {kind} that both sides have. Here there are {}.", self.names());
             return Err(Refused::NoCodec(text).into());
         }
-        let line = self.ports.line(&session.ufrag());
+        let line = self.reach.line(&session.ufrag());
         let publication = Publication { session, line, tracks, controls, admitted };
         self.publications.try_send(publication).map_err(|_| NotTaken::Busy)?;
         // Also before the element has looked: of two who come at once one is the first.

@@ -1,6 +1,5 @@
 //! Offers of viewers become sessions, each on a task of its own.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use millstream_core::Env;
@@ -12,21 +11,25 @@ use super::viewer::Viewer;
 use crate::control::Controls;
 use crate::driver::Driver;
 use crate::http::Rejected;
+use crate::ice::Reach;
 use crate::offer::Offer;
-use crate::ports::Ports;
 use crate::session::{Carries, Codec, Format, Refused, Session, Setup, Track};
 
 /// Lets viewers in.
 pub(crate) struct Audience {
     stage: Arc<Stage>,
-    ports: Arc<Ports>,
-    advertise: Vec<IpAddr>,
+    reach: Arc<Reach>,
     env: Env,
 }
 
 impl Audience {
-    pub(crate) fn new(stage: Arc<Stage>, ports: Arc<Ports>, advertise: Vec<IpAddr>, env: Env) -> Self {
-        Self { stage, ports, advertise, env }
+    pub(crate) fn new(stage: Arc<Stage>, reach: Arc<Reach>, env: Env) -> Self {
+        Self { stage, reach, env }
+    }
+
+    /// How they are reached.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Whether a viewer may come now.
@@ -49,8 +52,8 @@ impl Audience {
         let (video, audio) = self.stage.codecs()?;
         // A track that the stream does not have is agreed to in what everybody has, and stays silent.
         let codecs = vec![video.unwrap_or(Codec::Vp8), audio.unwrap_or(Codec::Opus)];
-        let (addresses, advertise) = (self.ports.addresses(), self.advertise.clone());
-        let setup = Setup { codecs, addresses, advertise, lite: true, carries: Carries::Packets, estimate: None };
+        let setup = Setup { codecs, lite: true, carries: Carries::Packets, ..Setup::default() };
+        let setup = self.reach.setup(setup);
         let now = self.env.clock.now();
         let mut session = Session::new(&setup, now);
         let answer = session.answer(offer)?;
@@ -61,7 +64,7 @@ impl Audience {
             let format = self.stage.choose(track.kind, &session.formats(track.id));
             ways.push((track.clone(), format.ok_or_else(|| no_codec(&track, wanted))?));
         }
-        let line = self.ports.line(&session.ufrag());
+        let line = self.reach.line(&session.ufrag());
         let driver = Driver::new(session, line, self.env.clone());
         let viewer = Viewer::new(driver, ways, self.stage.join(), (controls, admitted), self.env.clone());
         self.env.tasks.spawn(Box::pin(viewer.run())).detach();

@@ -30,7 +30,7 @@ use str0m::bwe::Bitrate;
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
-use str0m::{Candidate, Input, Rtc};
+use str0m::{Input, Rtc};
 
 pub use codec::Codec;
 pub use event::{Event, Frame, IceState, SenderReport, Track, TrackId};
@@ -101,11 +101,8 @@ impl Session {
     pub fn new(setup: &Setup, now: Time) -> Self {
         let now = instant(now);
         let mut rtc = setup.config().build(now);
-        for address in &setup.addresses {
-            // Addresses that nobody can be at are no candidates.
-            if let Ok(candidate) = Candidate::host(*address, "udp") {
-                rtc.add_local_candidate(candidate);
-            }
+        for candidate in setup.candidates() {
+            rtc.add_local_candidate(candidate);
         }
         let advertised = setup.advertised();
         Self { rtc, now, remote: None, pending: None, advertised, sending: Vec::new(), failed: false }

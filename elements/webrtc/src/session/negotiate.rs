@@ -39,6 +39,8 @@ impl Session {
         let parsed = SdpOffer::from_sdp_string(text).map_err(|error| Refused::Malformed(plain(&error)))?;
         let accepted = self.rtc.sdp_api().accept_offer(parsed);
         let answer = accepted.map_err(|error| Refused::Unacceptable(format!("{}.", plain(&error))))?;
+        // ICE begins with the time; without it an end that is not lite waits until it is asked.
+        self.input(str0m::Input::Timeout(self.now));
         Ok(self.with_advertised(&answer.to_sdp_string()))
     }
 

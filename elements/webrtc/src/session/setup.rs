@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use millstream_core::TimeDelta;
 use str0m::bwe::Bitrate;
 use str0m::rtp::{Extension, ExtensionMap};
-use str0m::{Rtc, RtcConfig};
+use str0m::{Candidate, Rtc, RtcConfig};
 
 use super::Codec;
 
@@ -31,6 +31,10 @@ pub struct Setup {
     /// Further addresses at which those sockets are reached from outside, behind a router that forwards: told to the other end with the ports of
     /// the sockets.
     pub advertise: Vec<IpAddr>,
+    /// Addresses as which a server of STUN sees sockets, each with its socket: server-reflexive candidates.
+    pub reflexive: Vec<(SocketAddr, SocketAddr)>,
+    /// Addresses of relays: relayed candidates.
+    pub relayed: Vec<SocketAddr>,
     /// The other end finds the way by itself, and this end only answers (ICE lite, RFC 8445 2.5): for servers that are reached where they say.
     pub lite: bool,
     /// What the way to the other end is taken to bear at first, in bits a second, where it is to be estimated (TWCC). Without it nothing is.
@@ -77,6 +81,16 @@ impl Setup {
             Codec::Pcmu => config.enable_pcmu(true, false),
             Codec::Pcma => config.enable_pcma(true, false),
         })
+    }
+
+    /// Candidates of this end. Addresses that nobody can be at are none.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let hosts = self.addresses.iter().map(|address| Candidate::host(*address, "udp"));
+        let reflexive = self.reflexive.iter().filter(|(mapped, base)| mapped != base);
+        let reflexive = reflexive.map(|(mapped, base)| Candidate::server_reflexive(*mapped, *base, "udp"));
+        // Where the relay was asked from is nobody's business (RFC 8828).
+        let relayed = self.relayed.iter().map(|address| Candidate::relayed(*address, *address, "udp"));
+        hosts.chain(reflexive).chain(relayed).filter_map(Result::ok).collect()
     }
 
     /// Candidates that only the other end knows of: the router makes them those of the sockets.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::settings::{check, default_path};
 use super::worker::{Host, Work, Worker};
 use crate::control::Controls;
+use crate::ice::{IceServer, IceTransport, Reach, Ways};
 use crate::offer::Offer;
 use crate::ports::Ports;
 use crate::send::{AUDIO_CAPS, Audience, Repair, Sender, Stage, VIDEO_CAPS};
@@ -44,6 +45,12 @@ pub struct WebRtcSinkSettings {
     /// Further addresses at which the machine is reached, behind a router that forwards the UDP port.
     #[serde(default)]
     pub advertise: Option<Vec<IpAddr>>,
+    /// Servers of STUN and TURN through which this side is reached too: by the address that they see, or a relay. With any ICE is done in full.
+    #[serde(default)]
+    pub ice_servers: Option<Vec<IceServer>>,
+    /// Which ways this side is reached by.
+    #[serde(default)]
+    pub ice_transport: IceTransport,
     /// What becomes of a stream with B-frames or AAC.
     #[serde(default)]
     pub repair: Repair,
@@ -60,7 +67,12 @@ pub struct WebRtcSinkSettings {
 impl WebRtcSinkSettings {
     fn check(&self) -> Result<()> {
         check(&self.path, &self.stream, self.room.as_deref())?;
+        self.ice_transport.check(self.ice_servers.as_deref())?;
         self.repair.check()
+    }
+
+    fn ways(&self) -> Ways {
+        Ways::new(self.ice_servers.as_deref(), self.ice_transport, self.advertise.as_deref())
     }
 
     fn work(&self) -> Work {
@@ -124,7 +136,7 @@ impl Host for Seats {
 }
 
 impl Sink for WebRtcSink {
-    fn run(self: Box<Self>, cx: SinkCx) -> BoxFuture<'static, Result<()>> {
+    fn run(self: Box<Self>, mut cx: SinkCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let Self { settings, pads } = *self;
             let server = Server::at(&cx.env, settings.listen)?;
@@ -132,8 +144,10 @@ impl Sink for WebRtcSink {
             let meter = Meters::add(&cx.env, NAME, &settings.stream);
             let linked = [pads.0.is_some(), pads.1.is_some()];
             let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter));
-            let advertise = settings.advertise.clone().unwrap_or_default();
-            let audience = Audience::new(stage.clone(), ports, advertise, cx.env.clone());
+            let reach = Reach::open(&cx.env, ports, settings.ways())?;
+            let troubles = reach.gathered().await;
+            cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
+            let audience = Audience::new(stage.clone(), reach, cx.env.clone());
             let seats = Seats { audience, most: usize::try_from(settings.max_viewers).unwrap_or(usize::MAX) };
             let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(seats));
             tracing::info!(stream = settings.stream, "serves viewers through signaling");

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::settings::{check, default_path};
 use super::worker::{Host, Work, Worker};
 use crate::control::Controls;
+use crate::ice::{IceServer, IceTransport, Reach, Ways};
 use crate::offer::Offer;
 use crate::ports::Ports;
 use crate::receive::{AUDIO_CAPS, About, DuplicatePolicy, Intake, Pads, Publications, Receiver, VIDEO_CAPS, codecs};
@@ -39,6 +40,12 @@ pub struct WebRtcSrcSettings {
     /// Further addresses at which the machine is reached, behind a router that forwards the UDP port.
     #[serde(default)]
     pub advertise: Option<Vec<IpAddr>>,
+    /// Servers of STUN and TURN through which this side is reached too: by the address that they see, or a relay. With any ICE is done in full.
+    #[serde(default)]
+    pub ice_servers: Option<Vec<IceServer>>,
+    /// Which ways this side is reached by.
+    #[serde(default)]
+    pub ice_transport: IceTransport,
     /// Name of the stream that publishers say.
     pub stream: String,
     /// Joins this room, and takes in its members only. Those may offer to the element directly, too.
@@ -61,6 +68,7 @@ pub struct WebRtcSrcSettings {
 impl WebRtcSrcSettings {
     fn check(&self) -> Result<()> {
         check(&self.path, &self.stream, self.room.as_deref())?;
+        self.ice_transport.check(self.ice_servers.as_deref())?;
         if self.codecs.as_ref().is_some_and(Vec::is_empty) {
             let error = Error::settings("no codec is accepted");
             return Err(error.on_property("codecs").hint("leave `codecs` out for all"));
@@ -71,6 +79,10 @@ impl WebRtcSrcSettings {
     fn about(&self) -> About {
         let grace = self.eos_on_unpublish.then(|| TimeDelta::from_nanos(self.grace.as_nanos()));
         About { element: NAME, stream: self.stream.clone(), grace }
+    }
+
+    fn ways(&self) -> Ways {
+        Ways::new(self.ice_servers.as_deref(), self.ice_transport, self.advertise.as_deref())
     }
 
     fn work(&self) -> Work {
@@ -132,13 +144,15 @@ impl Host for Intake {
 }
 
 impl Source for WebRtcSrc {
-    fn run(self: Box<Self>, cx: SourceCx) -> BoxFuture<'static, Result<()>> {
+    fn run(self: Box<Self>, mut cx: SourceCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let Self { settings, codecs, pads } = *self;
             let server = Server::at(&cx.env, settings.listen)?;
             let ports = Ports::at(&cx.env, settings.udp.unwrap_or(server.local()))?;
-            let advertise = settings.advertise.clone().unwrap_or_default();
-            let (intake, publications) = Intake::new(settings.duplicate, advertise, codecs, ports, cx.env.clone());
+            let reach = Reach::open(&cx.env, ports, settings.ways())?;
+            let troubles = reach.gathered().await;
+            cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
+            let (intake, publications) = Intake::new(settings.duplicate, codecs, reach, cx.env.clone());
             let publications = Publications { publications, presence: intake.presence() };
             let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(intake));
             tracing::info!(stream = settings.stream, "waits for a publisher through signaling");

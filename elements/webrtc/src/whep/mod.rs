@@ -18,6 +18,7 @@ use millstream_server::listen::{Guest, address};
 pub use self::settings::WhepServerSinkSettings;
 pub(crate) use self::settings::{default_max_viewers, yes};
 use crate::http::{Endpoint, EndpointRoute, Opens, Rejected, Sessions, Visitor};
+use crate::ice::Reach;
 use crate::offer::Offer;
 use crate::ports::Ports;
 use crate::send::{AUDIO_CAPS, Audience, Sender, Stage, VIDEO_CAPS};
@@ -60,6 +61,10 @@ impl Opens for Audience {
     fn open(&self, offer: &Offer, visitor: Visitor) -> Result<String, Rejected> {
         self.take(offer, Box::new(visitor.place), visitor.admitted)
     }
+
+    fn ready(&self) -> Option<BoxFuture<'static, ()>> {
+        self.reach().ready()
+    }
 }
 
 struct WhepServerSink {
@@ -78,8 +83,9 @@ impl Sink for WhepServerSink {
             let meter = Meters::add(&cx.env, NAME, &settings.name());
             let stage =
                 Arc::new(Stage::new(settings.repair, settings.gop_cache, [pads.0.is_some(), pads.1.is_some()], meter));
-            let advertise = settings.advertise.clone().unwrap_or_default();
-            let audience = Audience::new(stage.clone(), ports, advertise, cx.env.clone());
+            let reach = Reach::open(&cx.env, ports, settings.ways())?;
+            let gathered = reach.gathered();
+            let audience = Audience::new(stage.clone(), reach, cx.env.clone());
             let endpoint = Endpoint {
                 env: cx.env.clone(),
                 purpose: Purpose::Play,
@@ -94,6 +100,8 @@ impl Sink for WhepServerSink {
             let mounted = server.mount_folder(&path, Arc::new(EndpointRoute(Arc::new(endpoint))))?;
             tracing::info!(at = %server.local(), path, "serves viewers");
             cx.tell(|out| out.post(address(Guest::Player, "http", server.local(), &path)));
+            let troubles = gathered.await;
+            cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
             let env = cx.env.clone();
             let ended = Sender::new(cx, stage.clone(), pads, settings.repair).run().await;
             drop(mounted);

@@ -11,7 +11,7 @@ use millstream_server::http::{check_path, hyper};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::http::IceServer;
+use crate::ice::{IceServer, IceTransport, Ways};
 use crate::send::Repair;
 use crate::whip::{default_app, default_listen};
 
@@ -29,9 +29,12 @@ pub struct WhepServerSinkSettings {
     /// Further addresses at which the machine is reached, behind a router that forwards the UDP port.
     #[serde(default)]
     pub advertise: Option<Vec<IpAddr>>,
-    /// Servers of STUN and TURN that viewers are told of.
+    /// Servers of STUN and TURN through which this side is reached too: by the address that they see, or a relay, and that viewers are told of. With any ICE is done in full.
     #[serde(default)]
     pub ice_servers: Option<Vec<IceServer>>,
+    /// Which ways this side is reached by.
+    #[serde(default)]
+    pub ice_transport: IceTransport,
     /// Application, the last part but one of the path: `live` in `http://host:8080/whep/live/cam`.
     #[serde(default = "default_app")]
     pub app: String,
@@ -86,6 +89,7 @@ impl WhepServerSinkSettings {
         check_path(&self.path(), "/whep/live/cam").map_err(|error| error.on_property("stream"))?;
         self.repair.check()?;
         self.links()?;
+        self.ice_transport.check(self.ice_servers.as_deref())?;
         self.access().check("on-play", "on-stop")
     }
 
@@ -95,6 +99,10 @@ impl WhepServerSinkSettings {
 
     pub(super) fn path(&self) -> String {
         format!("/whep/{}", self.name())
+    }
+
+    pub(super) fn ways(&self) -> Ways {
+        Ways::new(self.ice_servers.as_deref(), self.ice_transport, self.advertise.as_deref())
     }
 
     pub(super) fn links(&self) -> Result<Vec<HeaderValue>> {

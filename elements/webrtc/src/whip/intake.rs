@@ -1,6 +1,7 @@
 //! Offers that are posted go to the intake of publishers.
 
 use hyper::StatusCode;
+use millstream_core::env::BoxFuture;
 use millstream_server::http::hyper;
 
 use crate::http::{Opens, Rejected, Visitor};
@@ -13,6 +14,10 @@ const RETRY_TAKEN: u32 = 5;
 impl Opens for Intake {
     fn open(&self, offer: &Offer, visitor: Visitor) -> Result<String, Rejected> {
         self.take(offer, Box::new(visitor.place), visitor.admitted).map_err(Rejected::from)
+    }
+
+    fn ready(&self) -> Option<BoxFuture<'static, ()>> {
+        self.reach().ready()
     }
 }
 

@@ -22,6 +22,7 @@ use self::page::PublishPage;
 pub use self::settings::WhipServerSrcSettings;
 pub(crate) use self::settings::{default_app, default_grace, default_listen};
 use crate::http::{Endpoint, EndpointRoute, Sessions};
+use crate::ice::Reach;
 use crate::ports::Ports;
 use crate::receive::{AUDIO_CAPS, Intake, MAX_SESSIONS, Pads, Publications, Receiver, VIDEO_CAPS, codecs};
 use crate::session::Codec;
@@ -75,9 +76,9 @@ impl Source for WhipServerSrc {
             let ports = Ports::at(&cx.env, settings.udp_at(server.local()))?;
             let access = Access::open(&cx.env, &settings.access()).await?;
             let path = settings.path();
-            let advertise = settings.advertise.clone().unwrap_or_default();
-            let (intake, publications) =
-                Intake::new(settings.duplicate, advertise, codecs, ports.clone(), cx.env.clone());
+            let reach = Reach::open(&cx.env, ports, settings.ways())?;
+            let gathered = reach.gathered();
+            let (intake, publications) = Intake::new(settings.duplicate, codecs, reach, cx.env.clone());
             let publications = Publications { publications, presence: intake.presence() };
             let endpoint = Endpoint {
                 env: cx.env.clone(),
@@ -97,6 +98,8 @@ impl Source for WhipServerSrc {
             ];
             tracing::info!(at = %server.local(), path, "waits for a publisher");
             cx.tell(|out| out.post(address(Guest::Publisher, "http", server.local(), &path)));
+            let troubles = gathered.await;
+            cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
             let env = cx.env.clone();
             let mut receiver = Receiver::new(settings.about(), cx, pads, publications);
             let ended = receiver.run().await;

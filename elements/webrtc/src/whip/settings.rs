@@ -11,7 +11,7 @@ use millstream_server::http::{check_path, hyper};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::http::IceServer;
+use crate::ice::{IceServer, IceTransport, Ways};
 use crate::receive::{About, DuplicatePolicy};
 use crate::session::Codec;
 
@@ -29,9 +29,12 @@ pub struct WhipServerSrcSettings {
     /// Further addresses at which the machine is reached, behind a router that forwards the UDP port.
     #[serde(default)]
     pub advertise: Option<Vec<IpAddr>>,
-    /// Servers of STUN and TURN that publishers are told of.
+    /// Servers of STUN and TURN through which this side is reached too: by the address that they see, or a relay, and that publishers are told of. With any ICE is done in full.
     #[serde(default)]
     pub ice_servers: Option<Vec<IceServer>>,
+    /// Which ways this side is reached by.
+    #[serde(default)]
+    pub ice_transport: IceTransport,
     /// Application, the last part but one of the path: `live` in `http://host:8080/whip/live/cam`.
     #[serde(default = "default_app")]
     pub app: String,
@@ -97,6 +100,7 @@ impl WhipServerSrcSettings {
                 .hint("leave `codecs` out for all"));
         }
         self.links()?;
+        self.ice_transport.check(self.ice_servers.as_deref())?;
         self.access().check("on-publish", "on-unpublish")
     }
 
@@ -113,6 +117,10 @@ impl WhipServerSrcSettings {
     /// Where the page that publishes is.
     pub(super) fn page(&self) -> String {
         format!("/publish/{}/{}", self.app.trim_matches('/'), self.stream)
+    }
+
+    pub(super) fn ways(&self) -> Ways {
+        Ways::new(self.ice_servers.as_deref(), self.ice_transport, self.advertise.as_deref())
     }
 
     pub(super) fn links(&self) -> Result<Vec<HeaderValue>> {
