@@ -91,8 +91,8 @@ async fn connect(world: &World, path: &str, sends: bool) -> (Driver, Env, Vec<(K
     let env = elsewhere(world, CLIENT.into());
     let ports = Ports::at(&env, CLIENT.into()).expect("a port");
     let carries = if sends { Carries::Packets } else { Carries::Frames };
-    let setup =
-        Setup { codecs: vec![Codec::H264, Codec::Opus], carries, addresses: ports.addresses(), ..Setup::default() };
+    let codecs = vec![Codec::H264, Codec::Vp9, Codec::Opus];
+    let setup = Setup { codecs, carries, addresses: ports.addresses(), ..Setup::default() };
     let mut session = Session::new(&setup, env.clock.now());
     let tracks = [(Kind::Video, sends, !sends), (Kind::Audio, sends, !sends)];
     let offer = session.offer(&tracks).expect("an offer");
@@ -304,4 +304,50 @@ fn web_2_whep_2_a_viewer_gets_again_what_was_lost() {
 fn web_2_whep_2_a_viewer_is_there_again_after_3_s() {
     let (_, after) = view_in(Weather { loss: 0, ..STORM }, Some((3000, 6000)));
     assert!(after >= 45, "{after} of the 50 pictures of the last 2 s");
+}
+
+/// What the machine's clock says, as far as minutes go.
+#[expect(clippy::disallowed_methods, reason = "the time of day that others are told is the real one")]
+fn time_of_day() -> TimeDelta {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").into()
+}
+
+#[test]
+fn web_2_whep_1_a_viewer_is_told_when_sound_and_pictures_were_by_one_clock_with_the_time_of_day() {
+    let world = World::new(Weather::default());
+    let clip = std::fs::read(millstream_testkit::fixture("evp9_opus.flv")).expect("the fixture");
+    world.fs.insert("sound.flv", clip);
+    let pipeline = world.start(
+        "filesrc location=sound.flv loop=true ! flvdemux name=d  d.video ! clocksync ! w.video  \
+         d.audio ! opusparse ! clocksync ! w.audio  whepserversink name=w listen=10.0.0.1:8080 stream=cam",
+    );
+    // The first session comes long after the process began.
+    world.pass(TimeDelta::from_secs(1000));
+    let seen = world.runtime.block_on(async {
+        let (mut driver, env, _) = connect(&world, "/whep/live/cam", false).await;
+        let end = env.clock.sleep_until(env.clock.now() + TimeDelta::from_secs(4));
+        tokio::pin!(end);
+        let mut seen = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                event = driver.next() => if let Event::Frame(frame) = event { seen.push(frame) },
+                () = &mut end => break,
+            }
+        }
+        seen
+    });
+    drop(pipeline);
+    // The sink writes what is 0 on the timeline as tick 0 of both.
+    let begin = |kind: Kind| {
+        let of = seen.iter().rev().find(|frame| frame.codec.kind() == kind && frame.report.is_some());
+        let report = of.and_then(|frame| frame.report.map(|report| (report, frame.codec))).expect("a sender report");
+        report.0.wall - TimeDelta::from_ticks(report.0.ticks, report.1.rate())
+    };
+    let (pictures, sound) = (begin(Kind::Video), begin(Kind::Audio));
+    let apart = pictures - sound;
+    assert!(apart < APART && -apart < APART, "sound and pictures are {apart} apart");
+    let latest = seen.iter().filter_map(|frame| frame.report).map(|report| report.wall).max().expect("a sender report");
+    let off = latest - time_of_day();
+    assert!(off < TimeDelta::from_secs(300) && -off < TimeDelta::from_secs(300), "the time of day is {off} off");
 }

@@ -3,10 +3,12 @@
 //! | module | what |
 //! | --- | --- |
 //! | `stage` | what comes, made into packets once, and the group that has begun |
+//! | `anchor` | where a timeline lies on the clock
 //! | `sender` | the running element |
 //! | `audience` | offers of viewers become sessions |
 //! | `viewer` | one of them |
 
+mod anchor;
 mod audience;
 mod sender;
 mod stage;

@@ -6,21 +6,18 @@ use millstream_core::meter::Kind;
 use millstream_core::{Env, Error, ErrorKind, Item, MessageKind, PadId, Request, Result, SinkCx, Time, TimeDelta};
 
 use super::Repair;
+use super::anchor::Anchor;
 use super::stage::{Stage, Trouble};
 
 /// Key frames are asked for this often at most, for all viewers together.
 const ASK: TimeDelta = TimeDelta::from_millis(500);
-
-/// A timeline that runs away from the clock so far is placed anew: its publisher has paused, or come back.
-const AWAY: TimeDelta = TimeDelta::from_millis(500);
 
 pub(crate) struct Sender {
     cx: SinkCx,
     stage: Arc<Stage>,
     video: Option<PadId>,
     repair: Repair,
-    /// What is 0 on the timeline, on the clock.
-    origin: Option<Time>,
+    anchor: Anchor,
     asked: Option<Time>,
     wanted: bool,
     told: usize,
@@ -34,7 +31,17 @@ impl Sender {
         (video, _): (Option<PadId>, Option<PadId>),
         repair: Repair,
     ) -> Self {
-        Self { cx, stage, video, repair, origin: None, asked: None, wanted: false, told: 0, dropped_sound: false }
+        Self {
+            cx,
+            stage,
+            video,
+            repair,
+            anchor: Anchor::default(),
+            asked: None,
+            wanted: false,
+            told: 0,
+            dropped_sound: false,
+        }
     }
 
     pub(crate) async fn run(mut self) -> Result<()> {
@@ -69,7 +76,8 @@ impl Sender {
                 }
             }
             Item::Buffer(buffer) => {
-                let at = self.place(buffer.pts.or(buffer.dts).unwrap_or_default());
+                let now = self.cx.env.clock.now();
+                let at = self.anchor.place(buffer.pts.or(buffer.dts).unwrap_or_default(), now);
                 match self.stage.push(kind, &buffer, at) {
                     Ok(true) => {}
                     Ok(false) => {
@@ -80,19 +88,6 @@ impl Sender {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// The moment of a timestamp on the clock: sound and pictures keep their distance.
-    fn place(&mut self, pts: Time) -> Time {
-        let now = self.cx.env.clock.now();
-        let here = |origin: Time| origin + pts.since(Time::ZERO);
-        match self.origin.map(here).filter(|at| now - *at < AWAY && *at - now < AWAY) {
-            Some(at) => at,
-            None => {
-                self.origin = Some(now - pts.since(Time::ZERO));
-                now
-            }
         }
     }
 

@@ -10,6 +10,10 @@ use super::{Session, TrackId};
 use crate::offer::Offer;
 use millstream_core::meter::Kind;
 
+/// The stream that all tracks of a session belong to: browsers play sound and pictures of one stream at the same time, and those of several
+/// each for itself (RFC 8830, 2).
+const STREAM: &str = "millstream";
+
 /// Why an offer or an answer cannot be used. The text is for the other end, and for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -36,7 +40,8 @@ impl Session {
     }
 
     fn accept_offer(&mut self, text: &str) -> Result<String, Refused> {
-        let parsed = SdpOffer::from_sdp_string(text).map_err(|error| Refused::Malformed(plain(&error)))?;
+        let named = with_stream(text);
+        let parsed = SdpOffer::from_sdp_string(&named).map_err(|error| Refused::Malformed(plain(&error)))?;
         let accepted = self.rtc.sdp_api().accept_offer(parsed);
         let answer = accepted.map_err(|error| Refused::Unacceptable(format!("{}.", plain(&error))))?;
         // ICE begins with the time; without it an end that is not lite waits until it is asked.
@@ -55,7 +60,7 @@ impl Session {
                 (false, true) => Direction::RecvOnly,
                 (false, false) => Direction::Inactive,
             };
-            api.add_media(kind, direction, None, None, None);
+            api.add_media(kind, direction, Some(STREAM.to_owned()), None, None);
         }
         let (offer, pending) = api.apply()?;
         self.pending = Some(pending);
@@ -137,6 +142,29 @@ impl Session {
     }
 }
 
+/// The offer with a stream for tracks that name none, as those that are only received do. str0m answers each track with the stream that the
+/// offer has for it, and without one with a stream of its own.
+fn with_stream(offer: &str) -> String {
+    let mut out = String::with_capacity(offer.len() + 64);
+    for (index, section) in sections(offer).enumerate() {
+        let is_media = section.starts_with("m=audio") || section.starts_with("m=video");
+        let has_stream = section.lines().any(|line| line.starts_with("a=msid:") && !line.starts_with("a=msid:-"));
+        let lines = section.lines().filter(|line| !is_media || has_stream || !line.starts_with("a=msid:"));
+        lines.for_each(|line| out.extend([line, "\r\n"]));
+        if is_media && !has_stream {
+            let _ = write!(out, "a=msid:{STREAM} track{index}\r\n");
+        }
+    }
+    out
+}
+
+/// The head of a description, and its sections.
+fn sections(sdp: &str) -> impl Iterator<Item = &str> {
+    let starts = sdp.match_indices("\nm=").map(|(at, _)| at + 1);
+    let ends = starts.clone().chain([sdp.len()]);
+    [0].into_iter().chain(starts).zip(ends).map(|(start, end)| &sdp[start..end])
+}
+
 /// Text of an error, without what would end a line.
 fn plain(error: &impl std::fmt::Display) -> String {
     error.to_string().replace(['\r', '\n'], " ").trim_end_matches('.').chars().take(200).collect()
@@ -166,4 +194,32 @@ fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
 
 fn mids(offer: &str) -> Vec<str0m::media::Mid> {
     offer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(|mid| mid.trim().into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Codec, Setup};
+    use millstream_core::Time;
+
+    /// Streams that the tracks of an answer belong to.
+    fn streams(answer: &str) -> Vec<&str> {
+        answer.lines().filter_map(|line| line.strip_prefix("a=msid:")?.split(' ').next()).collect()
+    }
+
+    fn answer_to(offer: &str) -> String {
+        let setup = Setup { codecs: vec![Codec::H264, Codec::Opus], ..Setup::default() };
+        let offer = Offer::read(offer).expect("an offer");
+        Session::new(&setup, Time::ZERO).answer(&offer).expect("an answer")
+    }
+
+    #[test]
+    fn web_2_sound_and_pictures_that_a_browser_receives_are_of_one_stream() {
+        let offer = include_str!("../../../../tests/fixtures/whep_chromium.sdp");
+        assert_eq!(streams(&answer_to(offer)), [STREAM, STREAM]);
+        let unnamed = offer.replace("a=mid:", "a=msid:- track\r\na=mid:");
+        assert_eq!(streams(&answer_to(&unnamed)), [STREAM, STREAM]);
+        let named = offer.replace("a=mid:", "a=msid:theirs track\r\na=mid:");
+        assert_eq!(streams(&answer_to(&named)), ["theirs", "theirs"], "a stream that they name is theirs");
+    }
 }
