@@ -29,10 +29,15 @@ fn the_list_says_what_comes_lately_and_forgets_what_goes() {
         let meter = Meters::add(env, "httpflvsink", name);
         let flv = server.list(Way::Flv, "/live/x.flv", meter.clone(), true);
         let hls = server.list(Way::Hls, "/live/x/index.m3u8", Meters::add(env, "hlssink", name), true);
+        let whep = server.list(Way::WebRtc, "/whep/live/x", Meters::add(env, "whepserversink", name), true);
         let mut client = Client::connect(&net, ADDRESS).await;
         let seen = streams(&mut client).await;
+        assert_eq!(seen["now"].as_i64(), Some(env.clock.wall().millis()), "for delays");
         assert_eq!(seen["streams"][0]["name"], name, "one stream, and its name is whole");
-        assert_eq!(seen["streams"][0]["ways"], json!({ "flv": "/live/x.flv", "hls": "/live/x/index.m3u8" }));
+        assert_eq!(
+            seen["streams"][0]["ways"],
+            json!({ "flv": "/live/x.flv", "hls": "/live/x/index.m3u8", "webrtc": "/whep/live/x" })
+        );
         assert_eq!(seen["streams"][0]["live"], false);
         // 25 pictures a second of 5000 bytes are a megabit; a key frame every 40 pictures.
         let clock = env.clock.clone();
@@ -50,7 +55,7 @@ fn the_list_says_what_comes_lately_and_forgets_what_goes() {
         clock.sleep_until(clock.now() + TimeDelta::from_secs(11)).await;
         let one = streams(&mut client).await["streams"][0].clone();
         assert_eq!((&one["live"], &one["bitrate"]), (&json!(false), &json!(0)), "nothing has come for 10 s");
-        drop(flv);
+        drop((flv, whep));
         assert_eq!(streams(&mut client).await["streams"][0]["ways"], json!({ "hls": "/live/x/index.m3u8" }));
         drop(hls);
         assert_eq!(streams(&mut client).await["streams"], json!([]));
@@ -71,6 +76,8 @@ fn the_page_brings_nothing_of_others_and_only_the_scripts_that_it_is_given() {
             ("/watch/style.css", "text/css; charset=utf-8"),
             ("/watch/app.js", "text/javascript; charset=utf-8"),
             ("/watch/flv.js", "text/javascript; charset=utf-8"),
+            ("/watch/whep.js", "text/javascript; charset=utf-8"),
+            ("/watch/delay.js", "text/javascript; charset=utf-8"),
         ] {
             let head = client.ask("GET", path, "").await;
             assert_eq!((head.status(), head.get("content-type")), (200, Some(kind)), "{path}");

@@ -13,6 +13,7 @@ use millstream_rtmp::session::client::{ClientSettings, Purpose};
 use millstream_runtime::Runtime;
 use millstream_testkit::fixture;
 use millstream_tests::rtmp::Client;
+use millstream_tests::webrtc::chromium;
 use millstream_tests::{Said, millstream, root, run_args};
 
 fn dir() -> tempfile::TempDir {
@@ -99,7 +100,7 @@ fn said_until(running: &mut Child, word: &str, lines: usize) -> String {
 
 /// The browser is in `watch.rs`.
 #[test]
-fn demo_shows_the_clip_at_once_over_rtmp_flv_and_hls() {
+fn demo_shows_the_clip_at_once_over_rtmp_flv_hls_and_webrtc() {
     let (dir, rtmp, http) = (dir(), free_address(), free_address());
     let mut running = millstream(&root())
         .args(["run", "pipelines/demo.yaml", "--set", &format!("rtmp={rtmp}"), "--set", &format!("http={http}")])
@@ -107,7 +108,7 @@ fn demo_shows_the_clip_at_once_over_rtmp_flv_and_hls() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let said = said_until(&mut running, "play  ", 6);
+    let said = said_until(&mut running, "play  ", 8);
     let flv = format!("http://{http}/live/demo.flv");
     assert!(said.contains(&flv) && said.contains(&format!("rtmp://{rtmp}/live/cam")), "{said}");
     let played = format!("rtmp://{rtmp}/live/demo");
@@ -125,6 +126,9 @@ fn demo_shows_the_clip_at_once_over_rtmp_flv_and_hls() {
         let seen = seen.expect("it can be played within half a minute");
         assert!(seen.contains("h264") && seen.contains("aac"), "{url}: {seen}");
     }
+    let seen = chromium("play", &format!("http://{http}/whep/live/demo"), 2, "any", "");
+    assert!(seen["video"]["frames"].as_u64().is_some_and(|frames| frames > 20), "{seen}");
+    assert!(seen["audio"]["energy"].as_f64().is_some_and(|energy| energy > 0.0), "{seen}");
     let interrupt = std::process::Command::new("kill").args(["-INT", &running.id().to_string()]).status();
     assert!(interrupt.expect("kill runs").success());
     assert_eq!(running.wait().expect("a child").code(), Some(130), "interrupted, and nothing else");

@@ -1,4 +1,4 @@
-//! The watch page in a browser: HLS and HTTP-FLV of a stream play there, by the page itself and with hls.js and mpegts.js.
+//! The watch page in a browser: WebRTC, HTTP-FLV and HLS of a stream play there, by the page itself and with hls.js and mpegts.js.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -13,14 +13,16 @@ use serde_json::Value;
 /// Bad names are only text on the page.
 const STRANGE: &str = "live/<img src=x onerror=alert(1)>&\"'";
 
-/// The bundled clip as a live stream that begins again and again, served both ways; and a stream of a strange name that nobody publishes.
+/// The bundled clip as a live stream that begins again and again, served in all ways; and a stream of a strange name that nobody publishes.
 fn serve(runtime: &Runtime, dir: &Path, settings: &str) -> (Pipeline, SocketAddr) {
     let listen = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a port");
     let line = format!(
         "filesrc location={clip} loop=true ! flvdemux name=d \
          d.video ! h264parse ! clocksync ! tee name=v  d.audio ! aacparse ! clocksync ! tee name=a \
          v. ! m.video  a. ! m.audio  flvmux name=m ! httpflvsink listen={listen} path=/live/demo.flv {settings} \
-         v. ! h264parse ! h.video  a. ! aacparse ! h.audio  hlssink name=h directory={dir} segment-duration=2s window=12s serve={listen} path=/live/demo \
+         v. ! h264parse ! h.video  a. ! aacparse ! h.audio  \
+         hlssink name=h directory={dir} segment-duration=2s window=12s program-date-time=true serve={listen} path=/live/demo \
+         v. ! h264parse ! w.video  a. ! aacdec ! audioresample ! opusenc ! w.audio  whepserversink name=w listen={listen} stream=demo \
          appsrc name=x caps=video/x-flv ! httpflvsink name=strange listen={listen}",
         clip = root().join("pipelines/media/demo.flv").display(),
         dir = dir.display(),
@@ -38,13 +40,16 @@ fn serve(runtime: &Runtime, dir: &Path, settings: &str) -> (Pipeline, SocketAddr
     (pipeline, listen)
 }
 
-/// What the browser sees of a stream after some seconds of it.
+/// What the browser sees of a stream that is played one way after some seconds of it.
 fn watch(listen: SocketAddr, way: &str, seconds: u32) -> Value {
+    open(&format!("http://{listen}/watch#stream=live/demo&as={way}"), seconds)
+}
+
+fn open(page: &str, seconds: u32) -> Value {
     peers::need("chromium");
-    let page = format!("http://{listen}/watch#stream=live/demo&as={way}");
     let modules = workspace().join("target/peers/node").display().to_string();
     let script = root().join("tests/peers/play-watch.mjs").display().to_string();
-    let mut args = vec![script, modules, page, seconds.to_string()];
+    let mut args = vec![script, modules, page.to_owned(), seconds.to_string()];
     args.extend(std::env::var("MILLSTREAM_SCREENSHOT").ok());
     let said = run(&peers::need("node"), args);
     serde_json::from_str(&said.stdout)
@@ -54,19 +59,53 @@ fn watch(listen: SocketAddr, way: &str, seconds: u32) -> Value {
 /// 30 pictures a second; the browser may leave some out.
 fn assert_plays(seen: &Value, seconds: u64, library: Option<&str>) {
     assert!(seen["frames"].as_u64().is_some_and(|frames| frames > seconds * 10), "{seen}");
-    assert!(seen["audioBytes"].as_u64().is_some_and(|bytes| bytes > 0), "{seen}");
+    let is_heard = seen["audioBytes"].as_u64() > Some(0) || seen["audioEnergy"].as_f64() > Some(0.0);
+    assert!(is_heard, "{seen}");
     assert_eq!((&seen["width"], &seen["height"]), (&640.into(), &360.into()), "{seen}");
     assert_eq!((seen["library"].as_str(), &seen["trouble"]), (library, &"".into()), "{seen}");
     assert_eq!(seen["errors"], serde_json::json!([]), "{seen}");
 }
 
+/// A delay is shown, and is one: HLS is at least a segment of 2 s behind, and who plays WebRTC sees what is less than 2 s old.
+fn assert_delay(seen: &Value, way: &str) {
+    let shown = seen["delays"][way].as_str().unwrap_or_else(|| panic!("no delay: {seen}"));
+    let (number, unit) = shown.split_once(' ').expect("a number and its unit");
+    let seconds = number.parse::<f64>().expect("a number") / if unit == "ms" { 1000.0 } else { 1.0 };
+    assert_eq!(seconds > 2.0, way == "HLS", "{shown}: {seen}");
+}
+
 #[test]
-fn flv_5_hls_10_the_watch_page_plays_both_by_itself_and_shows_names_as_text() {
+fn whep_1_the_watch_page_plays_webrtc_first_and_goes_on_with_another_way_where_it_cannot() {
     let (runtime, dir) = (Runtime::new().expect("a runtime"), tempfile::tempdir().expect("a folder"));
     let (_pipeline, listen) = serve(&runtime, dir.path(), "");
-    for way in ["flv", "hls"] {
+    let seen = open(&format!("http://{listen}/watch"), 3);
+    assert_plays(&seen, 3, None);
+    assert_eq!(seen["way"], "WebRTC", "{seen}");
+    // The same address serves a stream with B-frames.
+    let line = format!(
+        "filesrc location={clip} loop=true ! flvdemux name=d  d.video ! h264parse ! clocksync ! tee name=v \
+         v. ! m.video  flvmux name=m ! httpflvsink listen={listen} path=/live/ordered.flv \
+         v. ! h264parse ! w.video  whepserversink name=w listen={listen} stream=ordered",
+        clip = millstream_testkit::fixture("h264b_aac48s_10s.flv").display(),
+    );
+    let graph = millstream_graph::load_launch(&line, &elements::registry()).expect("a graph").graph;
+    let _ordered = runtime.start(&graph).expect("it starts");
+    let seen = open(&format!("http://{listen}/watch#stream=live/ordered"), 3);
+    assert_eq!(seen["way"], "HTTP-FLV", "{seen}");
+    assert!(seen["frames"].as_u64().is_some_and(|frames| frames > 20), "{seen}");
+    let why = seen["trouble"].as_str().expect("words");
+    assert!(why.contains("B-frames") && why.ends_with("Playing HTTP-FLV instead."), "{why}");
+}
+
+#[test]
+fn flv_5_hls_10_whep_1_the_watch_page_plays_all_ways_by_itself_and_shows_names_as_text() {
+    let (runtime, dir) = (Runtime::new().expect("a runtime"), tempfile::tempdir().expect("a folder"));
+    let (_pipeline, listen) = serve(&runtime, dir.path(), "");
+    for (way, name) in [("webrtc", "WebRTC"), ("flv", "HTTP-FLV"), ("hls", "HLS")] {
         let seen = watch(listen, way, 4);
         assert_plays(&seen, 4, None);
+        assert_eq!(seen["way"], name, "{seen}");
+        assert_delay(&seen, name);
         assert_eq!(seen["streams"], serde_json::json!([STRANGE, "live/demo"]), "{seen}");
         assert_eq!(seen["images"], 0, "{seen}");
     }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::door::Door;
 use super::hub::Hub;
 use super::hubs::Hubs;
-use super::page::CallPage;
+use super::page::call_page;
 use super::socket::SignalRoute;
 use crate::board::{Board, BoardSettings, Duplicates, RelayInfo};
 use crate::message::{IceServer, Policy};
@@ -285,7 +285,7 @@ fn mount(server: &Server, settings: &SignalingServerSettings, hub: &Arc<Hub>) ->
     let route = SignalRoute { hub: hub.clone(), origins: settings.origins.clone() };
     let mut mounted = vec![server.mount(&settings.path, Arc::new(route))?];
     if let Some(page) = &settings.page {
-        mounted.push(server.mount_folder(page, Arc::new(CallPage::new(page, &settings.path)))?);
+        mounted.push(server.mount_folder(page, Arc::new(call_page(page, &settings.path)))?);
     }
     Ok(mounted)
 }

@@ -13,6 +13,7 @@ use millstream_core::meter::Meters;
 use millstream_core::{BuildCx, Element, Factory, PadId, PadTemplate, Result, Sink, SinkCx};
 use millstream_server::access::{Access, Purpose};
 use millstream_server::http::Server;
+use millstream_server::http::watch::Way;
 use millstream_server::listen::{Guest, address};
 
 pub use self::settings::WhepServerSinkSettings;
@@ -43,6 +44,7 @@ pub fn factory() -> Factory {
              - WebRTC carries neither pictures that are shown in another order than they come (B-frames) nor AAC. `repair` says what becomes of such \
              a stream: `refuse` tells those who come (422) and the bus why there is nothing to see, `drop-audio` leaves out sound that cannot be \
              sent. An encoder before this element repairs both: `aacdec ! audioresample ! opusenc`.\n\n\
+             The watch page of the listener (`/watch`) plays it.\n\n\
              Posts `players` with their `count` when one comes or goes.",
         )
         .example(
@@ -81,8 +83,9 @@ impl Sink for WhepServerSink {
             let access = Access::open(&cx.env, &settings.access()).await?;
             let path = settings.path();
             let meter = Meters::add(&cx.env, NAME, &settings.name());
-            let stage =
-                Arc::new(Stage::new(settings.repair, settings.gop_cache, [pads.0.is_some(), pads.1.is_some()], meter));
+            let _listing = server.list(Way::WebRtc, &path, meter.clone(), settings.listed);
+            let linked = [pads.0.is_some(), pads.1.is_some()];
+            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter));
             let reach = Reach::open(&cx.env, ports, settings.ways())?;
             let gathered = reach.gathered();
             let audience = Audience::new(stage.clone(), reach, cx.env.clone());

@@ -47,6 +47,9 @@ pub struct WhepServerSinkSettings {
     /// key frame.
     #[serde(default = "yes")]
     pub gop_cache: bool,
+    /// Shows the stream on the listener's watch page, and names it at `/readyz`.
+    #[serde(default = "yes")]
+    pub listed: bool,
     /// Most viewers at a time. One more is refused.
     #[schemars(range(min = 1))]
     #[serde(default = "default_max_viewers")]

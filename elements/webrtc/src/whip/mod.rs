@@ -18,7 +18,7 @@ use millstream_server::access::{Access, Purpose};
 use millstream_server::http::Server;
 use millstream_server::listen::{Guest, address};
 
-use self::page::PublishPage;
+use self::page::publish_page;
 pub use self::settings::WhipServerSrcSettings;
 pub(crate) use self::settings::{default_app, default_grace, default_listen};
 use crate::http::{Endpoint, EndpointRoute, Sessions};
@@ -94,7 +94,7 @@ impl Source for WhipServerSrc {
             let page = settings.page();
             let mounted = [
                 server.mount_folder(&path, Arc::new(EndpointRoute(Arc::new(endpoint))))?,
-                server.mount_folder(&page, Arc::new(PublishPage::new(&page, &path)))?,
+                server.mount_folder(&page, Arc::new(publish_page(&page, &path)))?,
             ];
             tracing::info!(at = %server.local(), path, "waits for a publisher");
             cx.tell(|out| out.post(address(Guest::Publisher, "http", server.local(), &path)));

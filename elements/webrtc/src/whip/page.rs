@@ -1,37 +1,20 @@
 //! The publish page: camera or screen of a browser, without scripts, styles or anything else of other origins.
 
-use bytes::Bytes;
-use millstream_server::http::watch::fixed;
-use millstream_server::http::{Answer, Ask, Route, nothing_here};
+use millstream_server::http::page::{Page, PageFile};
 
 const PAGE: &str = include_str!("page/page.html");
-const FILES: [(&str, &str, &str); 2] = [
+const FILES: [PageFile; 2] = [
     ("style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
 ];
 
-/// The page as a folder.
-pub(super) struct PublishPage {
-    page: Bytes,
+/// The page at a path, which publishes to another.
+pub(super) fn publish_page(page: &str, endpoint: &str) -> Page {
+    Page::new(html(page, endpoint), &FILES)
 }
 
-impl PublishPage {
-    /// The page at a path, which publishes to another.
-    pub(super) fn new(page: &str, endpoint: &str) -> Self {
-        Self { page: PAGE.replace("{{page}}", &url(page)).replace("{{whip}}", &url(endpoint)).into() }
-    }
-}
-
-impl Route for PublishPage {
-    fn answer(&self, ask: &Ask<'_>) -> Answer {
-        if ask.rest.is_empty() {
-            return fixed("text/html; charset=utf-8", self.page.clone()).into();
-        }
-        match FILES.iter().find(|(name, ..)| *name == ask.rest) {
-            Some((_, media_type, text)) => fixed(media_type, Bytes::from_static(text.as_bytes())).into(),
-            None => nothing_here().into(),
-        }
-    }
+fn html(page: &str, endpoint: &str) -> String {
+    PAGE.replace("{{page}}", &url(page)).replace("{{whip}}", &url(endpoint))
 }
 
 /// A path as a URL has it (RFC 3986, 3.3), which is then also fit for an attribute.
@@ -47,8 +30,7 @@ mod tests {
 
     #[test]
     fn a_name_of_a_stream_cannot_leave_its_attribute() {
-        let page = PublishPage::new("/publish/live/a\"><script>", "/whip/live/ä b").page;
-        let text = std::str::from_utf8(&page).expect("text");
+        let text = html("/publish/live/a\"><script>", "/whip/live/ä b");
         assert!(text.contains("src=\"/publish/live/a%22%3E%3Cscript%3E/app.js\""), "{text}");
         assert!(text.contains("data-endpoint=\"/whip/live/%C3%A4%20b\""), "{text}");
     }

@@ -11,6 +11,7 @@
 //! | [`content`] | bytes and files of known length, in parts if asked for |
 //! | `metrics` | numbers for Prometheus, and whether all streams come |
 //! | [`websocket`] | a live stream over a WebSocket (RFC 6455) |
+//! | [`page`] | pages of the program |
 //! | [`watch`] | the page that lists and plays the streams of a listener |
 //! | [`client`] | a request to another's server |
 //!
@@ -23,6 +24,7 @@ pub mod client;
 pub mod content;
 mod io;
 mod metrics;
+pub mod page;
 mod path;
 mod routes;
 mod serve;
@@ -47,7 +49,7 @@ use millstream_core::{Env, Error, Result, TimeDelta};
 
 use self::metrics::{Metrics, Ready};
 use self::routes::Routes;
-use self::watch::{List, Listing, Page, STREAMS, Shown, WATCH, Way};
+use self::watch::{List, Listing, STREAMS, Shown, WATCH, Watch, Way};
 use crate::listen::{Shared, accept};
 
 /// Where every server says that it is alive.
@@ -94,13 +96,12 @@ impl Server {
         Shared::at(env, address, |listener| {
             let (routes, local) = (Arc::<Routes>::default(), listener.local());
             let shown = Arc::<Shown>::default();
-            let page = Page { shown: shown.clone(), env: env.clone() };
             let own = [
                 routes.mount(HEALTH, Arc::new(|_: &Ask<'_>| text(StatusCode::OK, "ok\n")), false)?,
-                routes.mount(STREAMS, Arc::new(List(shown.clone())), false)?,
+                routes.mount(STREAMS, Arc::new(List { shown: shown.clone(), env: env.clone() }), false)?,
                 routes.mount(READY, Arc::new(Ready(shown.clone())), false)?,
                 routes.mount(METRICS, Arc::new(Metrics(env.clone())), false)?,
-                routes.mount(WATCH, Arc::new(page), true)?,
+                routes.mount(WATCH, Arc::new(Watch::new(shown.clone(), env.clone())), true)?,
             ];
             let (served, outside) = (routes.clone(), env.clone());
             let accept = accept(listener, env, move |stream| serve::serve(stream, served.clone(), outside.clone()));

@@ -1,6 +1,8 @@
 // The page that lists the streams of a listener and plays one of them. Names of streams come from strangers: they are only ever text.
 
+import { HlsDelay, ahead } from "./delay.js";
 import { FlvPlayer } from "./flv.js";
+import { Unplayable, WhepPlayer } from "./whep.js";
 
 /// How often the list is asked for, and when a stream that was lost is tried again, in milliseconds.
 const EVERY = 2000, AGAIN = 3000;
@@ -8,9 +10,11 @@ const EVERY = 2000, AGAIN = 3000;
 const find = (id) => document.getElementById(id);
 const [video, streams, ways, facts, trouble, hint, address] = ["video", "streams", "ways", "facts", "trouble", "hint", "address"].map(find);
 const HLS = "application/vnd.apple.mpegurl";
-const WORDS = { flv: "HTTP-FLV", hls: "HLS" };
+/// Ways by their delay: one that does not work here is followed by the next.
+const WORDS = { webrtc: "WebRTC", flv: "HTTP-FLV", hls: "HLS" };
 
-const state = { list: [], scripts: [], name: null, way: null, stop: null, retry: null, codecs: {} };
+/// `skew`: how much the server's clock is ahead of this one, in milliseconds. `delays`: the last that was measured, by stream and way.
+const state = { list: [], scripts: [], name: null, way: null, player: null, retry: null, codecs: {}, skew: 0, delays: new Map() };
 
 function make(name, words, attributes = {}) {
   const element = Object.assign(document.createElement(name), attributes);
@@ -31,13 +35,22 @@ const script = (name) => new Promise((done, failed) =>
 
 /// Why a way is closed to this browser, if it is.
 function closed(way) {
+  if (way === "webrtc") return window.RTCPeerConnection ? null : "This browser has no WebRTC.";
   if (way === "flv") return window.MediaSource ? null : "This browser has no Media Source Extensions, which HTTP-FLV needs.";
   return video.canPlayType(HLS) || state.scripts.includes("hls.js") ? null
     : "This browser does not play HLS by itself, and the server has no hls.js to help it.";
 }
 
-/// Plays a URL one way; gives what stops it.
+const why = (error) => `${error.message.replace(/\.$/, "")}.`;
+
+/// Plays a URL one way; gives what stops it, and what tells its delay in seconds.
 const PLAYERS = {
+  async webrtc(url, failed) {
+    const player = new WhepPlayer(video, state.key);
+    player.play(url).then(() => failed("The stream has ended."), (error) => error.name === "AbortError"
+      || failed(`WebRTC does not play it: ${why(error)}`, error instanceof Unplayable));
+    return player;
+  },
   async flv(url, failed) {
     if (state.scripts.includes("mpegts.js")) {
       if (!window.mpegts) await script("mpegts.js");
@@ -45,11 +58,11 @@ const PLAYERS = {
       player.on(mpegts.Events.ERROR, (kind, detail) => failed(`The stream broke off (${detail}).`));
       player.attachMediaElement(video);
       player.load();
-      return () => player.destroy();
+      return { stop: () => player.destroy(), delay: () => ahead(video) };
     }
     const player = new FlvPlayer(video, { tell, named: (kind, codec) => (state.codecs[kind] = codec) });
-    player.play(url).then(() => failed("The stream has ended."), (error) => error.name === "AbortError" || failed(`The stream cannot be played: ${error.message}.`));
-    return () => player.stop();
+    player.play(url).then(() => failed("The stream has ended."), (error) => error.name === "AbortError" || failed(`The stream cannot be played: ${why(error)}`));
+    return { stop: () => player.stop(), delay: () => ahead(video) };
   },
   async hls(url, failed) {
     if (state.scripts.includes("hls.js")) {
@@ -58,35 +71,49 @@ const PLAYERS = {
       player.on(Hls.Events.ERROR, (_, data) => data.fatal && failed(`The stream broke off (${data.details}).`));
       player.loadSource(url);
       player.attachMedia(video);
-      return () => player.destroy();
+      return { stop: () => player.destroy(), delay: (now) => player.playingDate ? (now - player.playingDate) / 1000 : player.latency };
     }
     video.src = url;
-    return () => {};
+    const measured = new HlsDelay(video, url);
+    return { stop: () => {}, delay: (now) => measured.delay(now) };
   },
 };
 
-async function play(name, way) {
+/// The ways of a stream, that with the least delay first.
+const ordered = (stream) => Object.keys(WORDS).filter((way) => stream.ways[way]);
+
+/// Plays a stream: `way` if it is given, else as the last one, else with the least delay.
+function play(name, way, words) {
   const stream = state.list.find((one) => one.name === name);
   if (!stream) return;
+  const open = ordered(stream).filter((one) => !closed(one));
+  start(stream, way ?? (open.includes(state.wish) ? state.wish : open[0]) ?? ordered(stream)[0], words);
+}
+
+async function start(stream, way, words) {
   stop();
-  const open = Object.keys(stream.ways).filter((one) => !closed(one));
-  const chosen = way ?? (open.includes(state.way) ? state.way : open[0]) ?? Object.keys(stream.ways)[0];
-  Object.assign(state, { name, way: chosen, codecs: {} });
-  location.replace(`#${new URLSearchParams({ stream: name, as: chosen })}`);
-  tell(closed(chosen));
+  Object.assign(state, { name: stream.name, way, codecs: {}, note: words });
+  const wish = state.wish === way ? { as: way } : {};
+  location.replace(`#${new URLSearchParams({ stream: stream.name, ...wish })}`);
+  tell(closed(way) ?? words);
   hint.textContent = stream.live ? "Loading …" : "Waiting for the stream …";
   hint.hidden = false;
   draw();
-  if (closed(chosen)) return;
-  const turn = (state.turn = Symbol(name));
-  const failed = (words) => {
+  if (closed(way)) return;
+  const turn = (state.turn = Symbol(stream.name));
+  const failed = (words, isFinal = false) => {
     if (state.turn !== turn) return;
+    const next = isFinal && state.wish !== way && ordered(stream).slice(ordered(stream).indexOf(way) + 1).find((one) => !closed(one));
+    if (next) return start(stream, next, `${words} Playing ${WORDS[next]} instead.`);
+    if (isFinal) return tell(words);
     tell(`${words} Trying again …`);
-    state.retry = setTimeout(() => play(name, chosen), AGAIN);
+    state.retry = setTimeout(() => start(state.list.find((one) => one.name === stream.name) ?? stream, way), AGAIN);
   };
   state.failed = failed;
   try {
-    state.stop = await PLAYERS[chosen](new URL(escape(stream.ways[chosen]), location).href, failed);
+    const player = await PLAYERS[way](new URL(escape(stream.ways[way]), location).href, failed);
+    if (state.turn !== turn) return player.stop();
+    state.player = player;
     video.play().catch(() => {});
   } catch (error) {
     failed(error.message);
@@ -96,15 +123,16 @@ async function play(name, way) {
 function stop() {
   state.turn = null;
   clearTimeout(state.retry);
-  state.stop?.();
-  state.stop = null;
+  state.player?.stop();
+  state.player = null;
   video.removeAttribute("src");
+  video.srcObject = null;
   video.load();
 }
 
 video.addEventListener("playing", () => {
   hint.hidden = true;
-  tell(null);
+  tell(state.note);
 });
 video.addEventListener("error", () => {
   if (video.src) state.failed?.(`The browser cannot play this: ${video.error?.message || "the stream is not there"}.`);
@@ -115,10 +143,16 @@ function bits(rate) {
   return rate >= 1e6 ? `${(rate / 1e6).toFixed(2)} Mbit/s` : `${Math.round(rate / 1000)} kbit/s`;
 }
 
-/// How far playback is behind what has come.
-function delay() {
-  const ranges = video.buffered;
-  return ranges.length === 0 || hint.hidden === false ? null : Math.max(0, ranges.end(ranges.length - 1) - video.currentTime);
+const seconds = (delay) => delay === undefined ? "–" : delay < 1 ? `${Math.round(delay * 1000)} ms` : `${delay.toFixed(1)} s`;
+
+const key = (name, way) => JSON.stringify([name, way]);
+
+/// How far what is shown is behind what the server has.
+async function measure() {
+  const { player, turn, name, way } = state;
+  if (!player || video.paused || !hint.hidden) return;
+  const delay = await Promise.resolve(player.delay(Date.now() + state.skew)).catch(() => null);
+  if (state.turn === turn && delay !== null) state.delays.set(key(name, way), delay);
 }
 
 function row(stream) {
@@ -155,14 +189,16 @@ function draw() {
     return fill(ways, []);
   }
   document.title = `${stream.name} · millstream`;
-  fill(ways, Object.keys(stream.ways).map((way) => {
-    const button = make("button", WORDS[way] ?? way, { type: "button", onclick: () => play(stream.name, way), title: closed(way) ?? "" });
+  fill(ways, ordered(stream).map((way) => {
+    const wish = () => play(stream.name, (state.wish = way));
+    const button = make("button", WORDS[way], { type: "button", onclick: wish, title: closed(way) ?? "" });
     button.setAttribute("aria-pressed", way === state.way);
+    const delay = state.delays.get(key(stream.name, way));
+    if (delay !== undefined) button.append(make("small", seconds(delay)));
     return button;
   }));
   const path = stream.ways[state.way];
   if (path) address.querySelector("code").textContent = new URL(escape(path), location).href;
-  const behind = delay();
   const pairs = {
     Picture: stream.video ?? "–",
     Size: video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : "–",
@@ -170,7 +206,7 @@ function draw() {
     Bitrate: stream.live ? bits(stream.bitrate) : "–",
     "Pictures a second": stream.live && stream.fps ? stream.fps.toFixed(1) : "–",
     "Key frame every": stream.keyframe_distance ? `${stream.keyframe_distance.toFixed(1)} s` : "–",
-    Buffered: behind === null ? "–" : `${behind.toFixed(1)} s`,
+    Delay: seconds(state.delays.get(key(stream.name, state.way))),
     Players: String(stream.players),
   };
   fill(facts, Object.entries(pairs).map(([term, value]) => {
@@ -182,10 +218,11 @@ function draw() {
 
 async function refresh() {
   try {
+    const asked = Date.now();
     const response = await fetch("/streams.json", { cache: "no-store" });
     if (!response.ok) throw new Error(String(response.status));
-    Object.assign(state, await response.json());
-    state.list = state.streams;
+    const { streams, scripts, now } = await response.json();
+    Object.assign(state, { list: streams, scripts, skew: now - (asked + Date.now()) / 2 });
     draw();
     if (!state.name) begin();
   } catch {
@@ -194,12 +231,15 @@ async function refresh() {
   setTimeout(refresh, EVERY);
 }
 
-/// Plays what the address asks for, else the first stream that is live.
+/// Plays what the address asks for, else the first stream that is live. What is asked for is not left for another way. A `key` there is for
+/// streams that want one; it goes to the server as a bearer token only.
 function begin() {
   const asked = new URLSearchParams(location.hash.slice(1));
+  state.key = asked.get("key");
   const named = state.list.find((stream) => stream.name === asked.get("stream"));
   const stream = named ?? state.list.find((one) => one.live);
-  if (stream) play(stream.name, named && stream.ways[asked.get("as")] ? asked.get("as") : undefined);
+  if (named?.ways[asked.get("as")]) state.wish = asked.get("as");
+  if (stream) play(stream.name);
 }
 
 document.addEventListener("keydown", (event) => {
@@ -236,5 +276,6 @@ function leap() {
   else if (ranges.end(ranges.length - 1) > at + 1) video.currentTime = at + 0.3;
 }
 setInterval(leap, 500);
-setInterval(draw, 1000);
+setInterval(() => measure().finally(draw), 1000);
+addEventListener("pagehide", () => state.player?.stop());
 refresh();

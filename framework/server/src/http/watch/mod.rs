@@ -11,15 +11,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hyper::Response;
-use hyper::header::{self, HeaderName, HeaderValue};
-use millstream_core::Env;
+use hyper::header::HeaderValue;
 use millstream_core::meter::{Meter, Reading};
+use millstream_core::{Env, Time};
 use serde_json::{Map, Value, json};
 
 use super::answer::nothing_here;
-use super::body::Body;
 use super::content::{self, About};
+use super::page::{Page, PageFile, fixed};
 use super::routes::{Answer, Ask, Route};
 
 /// Where the page is.
@@ -27,17 +26,12 @@ pub const WATCH: &str = "/watch";
 /// Where the list of streams is.
 pub const STREAMS: &str = "/streams.json";
 
-/// Nothing but what the listener itself has. Workers are how hls.js and mpegts.js work.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; media-src 'self' blob:; connect-src 'self'; \
-     worker-src 'self' blob:; base-uri 'none'; form-action 'none'",
-);
-
-const FILES: [(&str, &str, &str); 4] = [
-    ("", "text/html; charset=utf-8", include_str!("page.html")),
+const FILES: [PageFile; 5] = [
     ("style.css", "text/css; charset=utf-8", include_str!("style.css")),
     ("app.js", "text/javascript; charset=utf-8", include_str!("app.js")),
+    ("delay.js", "text/javascript; charset=utf-8", include_str!("delay.js")),
     ("flv.js", "text/javascript; charset=utf-8", include_str!("flv.js")),
+    ("whep.js", "text/javascript; charset=utf-8", include_str!("whep.js")),
 ];
 
 /// Scripts that the page plays with if it is given them.
@@ -50,6 +44,8 @@ pub enum Way {
     Flv,
     /// HLS.
     Hls,
+    /// WebRTC, at an endpoint of WHEP.
+    WebRtc,
 }
 
 impl Way {
@@ -57,6 +53,7 @@ impl Way {
         match self {
             Self::Flv => "flv",
             Self::Hls => "hls",
+            Self::WebRtc => "webrtc",
         }
     }
 }
@@ -105,8 +102,8 @@ impl Shown {
             .collect()
     }
 
-    /// Streams by name, the most telling meter of each first: FLV is counted as it comes.
-    fn to_json(&self) -> Value {
+    /// Milliseconds since 1970, and streams by name, the most telling meter of each first: FLV is counted as it comes.
+    fn to_json(&self, wall: Time) -> Value {
         let now = self.now();
         let mut streams = BTreeMap::<&str, Vec<&Listed>>::new();
         now.listed
@@ -115,7 +112,7 @@ impl Shown {
             .for_each(|one| streams.entry(one.meter.stream()).or_default().push(one));
         let streams: Vec<Value> = streams.into_iter().map(|(name, listed)| stream(name, &listed)).collect();
         let scripts = if now.scripts.is_some() { &SCRIPTS[..] } else { &[] };
-        json!({ "streams": streams, "scripts": scripts })
+        json!({ "streams": streams, "scripts": scripts, "now": wall.millis() })
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -154,33 +151,38 @@ impl Drop for Listing {
 }
 
 /// The list as a route.
-pub(super) struct List(pub(super) Arc<Shown>);
-
-impl Route for List {
-    fn answer(&self, _: &Ask<'_>) -> Answer {
-        fixed("application/json", Bytes::from(self.0.to_json().to_string())).into()
-    }
-}
-
-/// The page as a folder.
-pub(super) struct Page {
+pub(super) struct List {
     pub(super) shown: Arc<Shown>,
     pub(super) env: Env,
 }
 
-impl Route for Page {
+impl Route for List {
+    fn answer(&self, _: &Ask<'_>) -> Answer {
+        fixed("application/json", Bytes::from(self.shown.to_json(self.env.clock.wall()).to_string())).into()
+    }
+}
+
+/// The page as a folder, with the scripts that it may be given.
+pub(super) struct Watch {
+    page: Page,
+    shown: Arc<Shown>,
+    env: Env,
+}
+
+impl Route for Watch {
     fn answer(&self, ask: &Ask<'_>) -> Answer {
-        if let Some(name) = ask.rest.strip_prefix("scripts/") {
-            return self.script(ask, name);
-        }
-        match FILES.iter().find(|(name, ..)| *name == ask.rest) {
-            Some((_, media_type, text)) => fixed(media_type, Bytes::from_static(text.as_bytes())).into(),
-            None => nothing_here().into(),
+        match ask.rest.strip_prefix("scripts/") {
+            Some(name) => self.script(ask, name),
+            None => self.page.answer(ask),
         }
     }
 }
 
-impl Page {
+impl Watch {
+    pub(super) fn new(shown: Arc<Shown>, env: Env) -> Self {
+        Self { page: Page::new(include_str!("page.html"), &FILES), shown, env }
+    }
+
     fn script(&self, ask: &Ask<'_>, name: &str) -> Answer {
         let folder = self.shown.now().scripts.clone();
         match (folder, SCRIPTS.contains(&name)) {
@@ -194,16 +196,4 @@ impl Page {
             _ => nothing_here().into(),
         }
     }
-}
-
-/// A file of a page that takes nothing from other origins.
-pub fn fixed(media_type: &'static str, content: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::Full(content));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }
