@@ -1,10 +1,13 @@
-"""Publishes over WHIP, or plays over WHEP, with aiortc, and says what was seen.
+"""Publishes over WHIP, or plays over WHEP, with aiortc, as client or as server, and says what was seen.
 
-    python webrtc-aiortc.py publish|play ENDPOINT SECONDS [VP8|H264 [opus|PCMU|PCMA]]
+    python webrtc-aiortc.py publish|play|take|give|counter ENDPOINT SECONDS [VP8|H264 [opus|PCMU|PCMA]]
+
+`take` is a WHIP server at ENDPOINT, until its session is deleted. `give` is a WHEP server, which ends the session after SECONDS of pictures;
+`counter` the same with an offer of its own (406). They serve one session, and take nobody without the token `s3cret`.
 
 Prints one JSON object, that of webrtc.mjs as far as there is such a thing here: { status, answer, state, video: { frames, codec },
-audio: { packets, loudest }, deleted }. Frames are those that were given to the encoder, or that came out of the decoder; packets of sound the
-same; the loudest sample of 16 bits is that of what was played.
+audio: { packets, loudest }, deleted }, that of a server without answer. Frames are those that were given to the encoder, or that came out of
+the decoder; packets of sound the same; the loudest sample of 16 bits is that of what was played.
 Exit code 0 when the endpoint answered, 2 when the command is wrong.
 """
 
@@ -141,7 +144,86 @@ async def go_on(pc, picture, tone, seconds):
         await asyncio.sleep(0.02)
 
 
+class Server:
+    """Takes one session over HTTP."""
+
+    def __init__(self, mode, endpoint, codec):
+        self.mode, self.url, self.codec = mode, urllib.parse.urlsplit(endpoint), codec
+        self.pc, self.seen = RTCPeerConnection(), {"status": None, "deleted": None}
+        self.over = asyncio.Event()
+        self.picture, self.tone = (Shown(), Shown()) if mode == "take" else (Picture(), Tone())
+        self.tasks = []
+
+    async def session(self, offer):
+        """The answer to an offer, or the offer instead."""
+        pc = self.pc
+
+        @pc.on("track")
+        def on_track(track):
+            if self.mode == "take":
+                shown = self.picture if track.kind == "video" else self.tone
+                self.tasks.append(asyncio.ensure_future(shown.play(track)))
+
+        if self.mode in ("give", "counter"):
+            prefer(pc.addTransceiver(self.picture, direction="sendonly"), RTCRtpSender, self.codec)
+            pc.addTransceiver(self.tone, direction="sendonly")
+        if self.mode == "counter":
+            await pc.setLocalDescription(await pc.createOffer())
+            return 406
+        await pc.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
+        await pc.setLocalDescription(await pc.createAnswer())
+        return 201
+
+    async def respond(self, method, path, headers, body):
+        if headers.get("authorization") != "Bearer s3cret":
+            return 401, {}, "Only with the token, and s3cret is none."
+        session = self.url.path + "/of/one"
+        if (method, path) == ("POST", self.url.path) and headers.get("content-type") == "application/sdp":
+            self.seen["status"] = await self.session(body)
+            found = {"content-type": "application/sdp", "location": self.url.path.rsplit("/")[-1] + "/of/one", "etag": '"1"'}
+            return self.seen["status"], found, self.pc.localDescription.sdp
+        if (method, path) == ("PATCH", session) and self.mode == "counter" and headers.get("if-match") == '"1"':
+            await self.pc.setRemoteDescription(RTCSessionDescription(sdp=body, type="answer"))
+            return 204, {}, ""
+        if (method, path) == ("DELETE", session):
+            self.seen["deleted"] = 200
+            self.over.set()
+            return 200, {}, ""
+        return 404, {}, "There is nothing."
+
+    async def serve(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        status, found, text = await self.respond(method, path, headers, body.decode())
+        found |= {"content-length": str(len(text.encode())), "connection": "close"}
+        lines = "".join(f"{key}: {value}\r\n" for key, value in found.items())
+        writer.write(f"HTTP/1.1 {status} X\r\n{lines}\r\n{text}".encode())
+        await writer.drain()
+        writer.close()
+
+    async def run(self, seconds):
+        server = await asyncio.start_server(self.serve, self.url.hostname, self.url.port)
+        if self.mode == "take":
+            await asyncio.wait_for(self.over.wait(), PATIENCE)
+        else:
+            await go_on(self.pc, self.picture, self.tone, seconds)
+        self.seen["state"] = self.pc.connectionState
+        await self.pc.close()
+        if self.mode != "take":
+            # Who is left deletes the session all the same.
+            await asyncio.wait_for(self.over.wait(), PATIENCE)
+        server.close()
+        self.seen["video"] = {"frames": self.picture.count, "codec": f"video/{self.codec}"}
+        self.seen["audio"] = {"packets": self.tone.count}
+        return self.seen
+
+
 async def main(mode, endpoint, seconds, codec, sound):
+    if mode in ("take", "give", "counter"):
+        print(json.dumps(await Server(mode, endpoint, codec).run(seconds)))
+        return
     pc = RTCPeerConnection()
     picture, tone = prepare(pc, mode, codec, sound)
     await pc.setLocalDescription(await pc.createOffer())
@@ -159,7 +241,7 @@ async def main(mode, endpoint, seconds, codec, sound):
     print(json.dumps(seen))
 
 
-if len(sys.argv) < 4 or sys.argv[1] not in ("publish", "play"):
+if len(sys.argv) < 4 or sys.argv[1] not in ("publish", "play", "take", "give", "counter"):
     print(__doc__, file=sys.stderr)
     sys.exit(2)
 codecs = [*sys.argv[4:6], *["VP8", "opus"][len(sys.argv[4:6]):]]

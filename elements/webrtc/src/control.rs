@@ -32,6 +32,9 @@ pub(crate) trait Controls: Send {
     /// The other end was reached.
     fn connected(&mut self) {}
 
+    /// The session is over, and `well` says whether the other end took leave.
+    fn ended(&mut self, _well: bool) {}
+
     /// What is asked for next; nothing when the session is over. Nothing is lost when the future is dropped.
     fn asked(&mut self) -> impl Future<Output = Option<Control>> + Send
     where
@@ -48,5 +51,9 @@ impl<C: Controls + ?Sized> Controls for Box<C> {
 
     fn connected(&mut self) {
         (**self).connected();
+    }
+
+    fn ended(&mut self, well: bool) {
+        (**self).ended(well);
     }
 }

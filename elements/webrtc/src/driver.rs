@@ -27,14 +27,24 @@ pub struct Driver {
     /// When it is over unless the other end is reached.
     lost: Option<Time>,
     is_over: bool,
+    /// The other end took leave.
+    is_left: bool,
 }
 
 impl Driver {
     /// Runs a session on a line that has its name.
     pub fn new(session: Session, line: Line, env: Env) -> Self {
         let lost = Some(env.clock.now() + FIRST_REACHED);
-        let mut driver =
-            Self { session, line, env, events: VecDeque::new(), deadline: Time::MAX, lost, is_over: false };
+        let mut driver = Self {
+            session,
+            line,
+            env,
+            events: VecDeque::new(),
+            deadline: Time::MAX,
+            lost,
+            is_over: false,
+            is_left: false,
+        };
         driver.drain();
         driver
     }
@@ -51,6 +61,11 @@ impl Driver {
         self.session.timeout(self.env.clock.now());
         self.drain();
         self.with(act)
+    }
+
+    /// Whether it is over because the other end took leave.
+    pub(crate) fn is_left(&self) -> bool {
+        self.is_left
     }
 
     /// Does what the address of the session was asked for.
@@ -139,7 +154,10 @@ impl Driver {
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Closed => return self.over(),
+            Event::Closed => {
+                self.is_left |= !self.is_over && self.session.has_not_failed();
+                return self.over();
+            }
             Event::Connected | Event::Ice(IceState::Connected | IceState::Completed) => self.lost = None,
             Event::Ice(IceState::Disconnected) => self.lost = Some(self.env.clock.now() + LOST),
             _ => {}

@@ -10,11 +10,13 @@
 //! | draft-ietf-wish-whep (WHEP) | playing by HTTP | [`http`], [`whep`] |
 //! | RFC 6184, RFC 7741, RFC 9628, AV1 over RTP | frames into packets | [`packet`] |
 //! | ours, `docs/spec/signaling.md` | publishing and playing through our signaling | [`signaling`] |
+//! | RFC 9725, draft-ietf-wish-whep | publishing to and playing from servers of others | [`client`] |
 //! | RFC 8840 | fragments of SDP with candidates | [`fragment`] |
 //!
 //! Sessions are apart from sockets: a [`session::Session`] knows neither, [`ports`] has one UDP socket for each address of the machine, for all
 //! sessions of a port, and a [`driver`] brings one of the first and the second together.
 
+pub mod client;
 mod control;
 pub mod demux;
 pub mod driver;
@@ -40,4 +42,6 @@ pub fn register(registry: &mut Registry) {
     registry.add(signaling::source::factory());
     registry.add(whep::factory());
     registry.add(whip::factory());
+    registry.add(client::sink::factory());
+    registry.add(client::src::factory());
 }

@@ -87,14 +87,23 @@ impl Ports {
         if let Some(there) = open.get(&address).and_then(Weak::upgrade) {
             return Ok(there);
         }
-        let ports = bind(env, address).map_err(|error| {
-            Error::io(format!("cannot receive datagrams at {address}"), error)
-                .hint("another program has this UDP port, or this is no address of this machine: choose another `udp`")
-        })?;
+        let ports = bind(env, address).map_err(|error| unbound(address, error))?;
         let ports = Arc::new(Self::of(env, ports));
         open.retain(|_, one| one.strong_count() > 0);
         open.insert(address, Arc::downgrade(&ports));
         Ok(ports)
+    }
+
+    /// Sockets of one's own at these addresses, for who calls others: what comes from a server then can only be for one session.
+    ///
+    /// # Errors
+    /// As [`Ports::at`].
+    pub fn own(env: &Env, addresses: &[SocketAddr]) -> millstream_core::Result<Arc<Self>> {
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.extend(bind(env, *address).map_err(|error| unbound(*address, error))?);
+        }
+        Ok(Arc::new(Self::of(env, sockets)))
     }
 
     fn of(env: &Env, sockets: Vec<Arc<dyn NetDatagrams>>) -> Self {
@@ -208,6 +217,11 @@ impl Drop for Asked<'_> {
 fn transaction_of_answer(datagram: &[u8]) -> Option<[u8; 12]> {
     let is_answer = matches!(datagram, [1, 0x01 | 0x11, ..]);
     datagram.get(8..20).filter(|_| is_answer)?.try_into().ok()
+}
+
+fn unbound(address: SocketAddr, error: io::Error) -> Error {
+    Error::io(format!("cannot receive datagrams at {address}"), error)
+        .hint("another program has this UDP port, or this is no address of this machine: choose another `udp`")
 }
 
 fn bind(env: &Env, address: SocketAddr) -> io::Result<Vec<Arc<dyn NetDatagrams>>> {

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use millstream_core::BufferBox;
 use millstream_testkit::media::workspace;
 use serde_json::Value;
 
@@ -64,6 +65,22 @@ pub fn aiortc_with(mode: &str, endpoint: &str, seconds: u32, codec: &str, sound:
 fn seen(said: &Said, brought: &str) -> Value {
     serde_json::from_str(&said.stdout)
         .unwrap_or_else(|_| panic!("`cargo xtask setup` brings {brought}: {}{}", said.stdout, said.stderr))
+}
+
+/// A file that ffmpeg reads, of VP8 frames as they come over RTP (IVF: a header of 32 bytes, and one of 12 before each frame).
+///
+/// # Panics
+/// When a frame has no time.
+pub fn ivf(frames: &[BufferBox]) -> Vec<u8> {
+    let mut file = [b"DKIF", &[0, 0, 32, 0][..], b"VP80", &[128, 2, 104, 1], &[0xe8, 3, 0, 0, 1, 0, 0, 0]].concat();
+    file.resize(32, 0);
+    for frame in frames {
+        let millis = frame.pts.expect("a time").millis();
+        file.extend((frame.payload.len() as u32).to_le_bytes());
+        file.extend(millis.to_le_bytes());
+        file.extend_from_slice(&frame.payload.contiguous());
+    }
+    file
 }
 
 /// A response of an HTTP server.

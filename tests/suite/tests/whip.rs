@@ -6,7 +6,7 @@ use std::process::Command;
 use millstream_runtime::Runtime;
 use millstream_tests::live::{self, Background, free_port, in_time, wait_for_port};
 use millstream_tests::peers::{coded, need, pictures};
-use millstream_tests::webrtc::{aiortc, chromium, firefox};
+use millstream_tests::webrtc::{aiortc, chromium, firefox, ivf};
 use millstream_tests::{millstream, root, world};
 
 /// Publishes with `publish` into a file.
@@ -51,19 +51,6 @@ fn whip_1_chromium_publishes_h264_and_vp9_into_flv_and_ts() {
             assert_arrived(&out, &codec.to_lowercase(), sent);
         }
     }
-}
-
-/// A file that ffmpeg reads, of frames as they come over RTP (IVF: a header of 32 bytes, and one of 12 before each frame).
-fn ivf(frames: &[millstream_core::BufferBox]) -> Vec<u8> {
-    let mut file = [b"DKIF", &[0, 0, 32, 0][..], b"VP80", &[128, 2, 104, 1], &[0xe8, 3, 0, 0, 1, 0, 0, 0]].concat();
-    file.resize(32, 0);
-    for frame in frames {
-        let millis = frame.pts.expect("a time").millis();
-        file.extend((frame.payload.len() as u32).to_le_bytes());
-        file.extend(millis.to_le_bytes());
-        file.extend_from_slice(&frame.payload.contiguous());
-    }
-    file
 }
 
 /// VP8 of a publisher, of which nearly all frames arrive, and all that do can be decoded. It is received at `udp`.

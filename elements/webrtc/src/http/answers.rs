@@ -9,7 +9,7 @@ use millstream_server::http::{Body, hyper};
 use crate::session::Refused;
 
 /// A session description.
-pub(super) const SDP: &str = "application/sdp";
+pub(crate) const SDP: &str = "application/sdp";
 /// A fragment of one (RFC 8840).
 pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
@@ -83,7 +83,7 @@ pub(super) fn denied(is_unknown: bool, denied: &Denied) -> Response<Body> {
 }
 
 /// Whether a body is of a type.
-pub(super) fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
+pub(crate) fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     said.and_then(|said| said.split(';').next()).is_some_and(|said| said.trim().eq_ignore_ascii_case(wanted))
 }

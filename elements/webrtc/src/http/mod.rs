@@ -22,7 +22,8 @@ use millstream_server::access::{Access, Admitted, Denied, Purpose, Visit};
 use millstream_server::http::{Answer, Ask, Body, Route, Takes, hyper};
 
 pub use self::answers::Rejected;
-use self::answers::{SDP, SDP_FRAGMENT, empty, has_type, method_not_allowed};
+pub(crate) use self::answers::{SDP, has_type};
+use self::answers::{SDP_FRAGMENT, empty, method_not_allowed};
 pub(crate) use self::sessions::{Place, Sessions};
 use crate::fragment::Fragment;
 pub use crate::ice::IceServer;

@@ -1,6 +1,6 @@
 //! Servers of STUN and TURN: found through by this side, and told to clients (RFC 9725, 4.6).
 
-use hyper::header::HeaderValue;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use millstream_core::{Error, Result, Secret};
 use millstream_server::http::hyper;
 use millstream_turn::uri::{Scheme, Uri};
@@ -35,7 +35,32 @@ pub enum IceTransport {
     Relay,
 }
 
+/// Most servers that are taken of a response.
+const MAX_SERVERS: usize = 16;
+
 impl IceServer {
+    /// Those that a response tells of, in `Link` headers of `rel="ice-server"` (RFC 8288, RFC 9725 4.6). What is none of STUN or TURN is left out.
+    pub fn of(headers: &HeaderMap) -> Vec<Self> {
+        let values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(links).filter_map(Self::of_link).take(MAX_SERVERS).collect()
+    }
+
+    fn of_link(link: &str) -> Option<Self> {
+        let (url, rest) = link.trim_start().strip_prefix('<')?.split_once('>')?;
+        let parameter = |name: &str| {
+            let one = parts(rest, ';').into_iter().find_map(|one| {
+                let (key, value) = one.split_once('=')?;
+                key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+            })?;
+            let quoted = one.strip_prefix('"').and_then(|one| one.strip_suffix('"'));
+            Some(quoted.map_or_else(|| one.to_owned(), |text| text.replace("\\\"", "\"").replace("\\\\", "\\")))
+        };
+        let is_its = parameter("rel")?.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("ice-server"));
+        let credential = parameter("credential").map(Secret::from);
+        let server = Self { url: url.to_owned(), username: parameter("username"), credential, client_only: false };
+        (is_its && server.link().is_ok()).then_some(server)
+    }
+
     /// The value of a `Link` header.
     ///
     /// # Errors
@@ -99,5 +124,65 @@ impl IceTransport {
             return Err(error.hint("name one in `ice-servers`: `turn:HOST:PORT`, with `username` and `credential`"));
         }
         Ok(())
+    }
+}
+
+/// The links of one header (RFC 8288, 3): those behind a comma follow each other.
+fn links(value: &str) -> Vec<&str> {
+    parts(value, ',')
+}
+
+/// Parts of a text at a sign, but not within quotes or angle brackets.
+fn parts(text: &str, at: char) -> Vec<&str> {
+    let (mut all, mut begin, mut quoted, mut escaped, mut inside) = (Vec::new(), 0, false, false, false);
+    for (index, one) in text.char_indices() {
+        match one {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' if !inside => quoted = !quoted,
+            '<' if !quoted => inside = true,
+            '>' if !quoted => inside = false,
+            _ if one == at && !quoted && !inside => {
+                all.extend(text.get(begin..index));
+                begin = index + one.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    all.extend(text.get(begin..));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whip_6_servers_of_stun_and_turn_are_read_of_link_headers() {
+        // RFC 9725, 4.6, figure 8, and what else links may be.
+        let headers = HeaderMap::from_iter(
+            [
+                "<stun:stun.example.net>; rel=\"ice-server\"",
+                "<turn:turn.example.net?transport=udp>; rel=\"ice-server\"; username=\"user\"; credential=\"myPassword\"; \
+                 credential-type=\"password\", <turns:turn.example.net?transport=tcp>; rel=ice-server; username=\"a;b,c\"; credential=p",
+                "<https://example.net/>; rel=\"ice-server\", <stun:other>; rel=\"next\", nonsense, <stun:x",
+            ]
+            .map(|link| (header::LINK, HeaderValue::from_static(link))),
+        );
+        let seen = IceServer::of(&headers);
+        let words: Vec<_> = seen
+            .iter()
+            .map(|one| (one.url.as_str(), one.username.as_deref(), one.credential.as_ref().map(Secret::reveal)))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                ("stun:stun.example.net", None, None),
+                ("turn:turn.example.net?transport=udp", Some("user"), Some("myPassword")),
+                ("turns:turn.example.net?transport=tcp", Some("a;b,c"), Some("p")),
+            ]
+        );
+        let again: HeaderMap = seen.iter().map(|one| (header::LINK, one.link().unwrap())).collect();
+        assert_eq!(IceServer::of(&again), seen);
     }
 }

@@ -56,6 +56,13 @@ pub(crate) struct Publication {
     pub(super) admitted: Option<Admitted>,
 }
 
+impl Publication {
+    /// A session that is there already: with a server that this end has called.
+    pub(crate) fn new(session: Session, line: Line, tracks: Vec<Track>, controls: Box<dyn Controls>) -> Self {
+        Self { session, line, tracks, controls, admitted: None }
+    }
+}
+
 /// Whether there is a publisher, and when it was heard last.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {

@@ -8,7 +8,10 @@
 mod intake;
 mod pads;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use millstream_core::meter::{Kind, Meter, Meters};
 use millstream_core::{Env, Item, MessageKind, Request, Result, SourceCx, Time, TimeDelta};
@@ -17,7 +20,8 @@ use tokio::sync::mpsc;
 
 pub use self::intake::DuplicatePolicy;
 pub(crate) use self::intake::{Intake, MAX_SESSIONS, NotTaken, Presence, Publication};
-pub(crate) use self::pads::{AUDIO_CAPS, Pads, VIDEO_CAPS, codecs};
+pub(crate) use self::pads::{AUDIO_CAPS, Pads, VIDEO_CAPS, check_codecs, codecs};
+use crate::client::{Notice, heard};
 use crate::control::{Control, Controls};
 use crate::driver::Driver;
 use crate::session::{Event, Frame, Track, TrackId};
@@ -38,6 +42,8 @@ pub(crate) struct Receiver {
     /// The stream ends then, unless a publisher comes.
     until: Option<Time>,
     grace: Option<TimeDelta>,
+    /// What a client has to tell: its publisher is the server that it has called.
+    client: Option<mpsc::UnboundedReceiver<Notice>>,
 }
 
 /// What a receiver is of.
@@ -73,6 +79,7 @@ enum Step {
     Control(Option<Control>),
     Event(Event),
     Request(Request),
+    Notice(Notice),
     Ask,
     Over,
 }
@@ -83,7 +90,24 @@ impl Receiver {
         let meter = Meters::add(&cx.env, element, &stream);
         let timeline = Timeline::new(cx.env.clock.now());
         let Publications { publications, presence } = publications;
-        Self { cx, pads, publications, presence, current: None, timeline, meter, stream, until: None, grace }
+        Self {
+            cx,
+            pads,
+            publications,
+            presence,
+            current: None,
+            timeline,
+            meter,
+            stream,
+            until: None,
+            grace,
+            client: None,
+        }
+    }
+
+    /// The same of a client, which takes leave of its server when it is stopped.
+    pub(crate) fn for_client(self, notices: mpsc::UnboundedReceiver<Notice>) -> Self {
+        Self { client: Some(notices), ..self }
     }
 
     pub(crate) async fn run(&mut self) -> Result<()> {
@@ -91,7 +115,14 @@ impl Receiver {
             match self.step().await {
                 Step::Publication(None) | Step::Over => return Ok(()),
                 Step::Publication(Some(publication)) => self.begin(*publication).await?,
-                Step::Control(None) | Step::Event(Event::Closed) => self.end(),
+                Step::Control(None) => self.end(),
+                Step::Event(Event::Closed) => {
+                    if let Some(publisher) = &mut self.current {
+                        publisher.controls.ended(publisher.driver.is_left());
+                    }
+                    self.end();
+                }
+                Step::Notice(notice) => self.cx.tell(|out| notice.post(out)),
                 Step::Control(Some(control)) => self.control(control),
                 Step::Event(Event::Connected) => self.connected(),
                 Step::Event(Event::Frame(frame)) => self.frame(frame).await?,
@@ -111,7 +142,8 @@ impl Receiver {
             biased;
             publication = self.publications.recv() => Step::Publication(publication.map(Box::new)),
             step = next(self.current.as_mut()) => step,
-            (_, request) = self.cx.request() => Step::Request(request),
+            step = asked(&mut self.cx, self.client.is_some()) => step,
+            notice = heard(self.client.as_mut()) => Step::Notice(notice),
             () = sleep(&env, asks) => Step::Ask,
             () = sleep(&env, self.until) => Step::Over,
         }
@@ -153,6 +185,13 @@ impl Receiver {
     }
 
     fn tell(&mut self, name: &'static str) {
+        if self.client.is_some() {
+            // A client tells of the end by itself, with the reason.
+            if name == "published" {
+                self.cx.tell(|out| Notice::Connected.post(out));
+            }
+            return;
+        }
         let stream = self.stream.clone();
         self.cx.tell(|out| out.post(MessageKind::Element { name, fields: vec![("stream", stream)] }));
     }
@@ -245,6 +284,17 @@ async fn next(publisher: Option<&mut Publisher>) -> Step {
         control = publisher.controls.asked() => Step::Control(control),
         event = publisher.driver.next() => Step::Event(event),
     }
+}
+
+/// What the pipeline wants: something of the media, or the end.
+async fn asked(cx: &mut SourceCx, leaves: bool) -> Step {
+    poll_fn(|task| {
+        if leaves && pin!(cx.stopped()).poll(task).is_ready() {
+            return Poll::Ready(Step::Over);
+        }
+        pin!(cx.request()).poll(task).map(|(_, request)| Step::Request(request))
+    })
+    .await
 }
 
 async fn sleep(env: &Env, until: Option<Time>) {

@@ -4,7 +4,9 @@ use millstream_codec::opus::packet_samples;
 use millstream_codec::{vp8, vp9};
 use millstream_core::caps::{field, media};
 use millstream_core::meter::Kind;
-use millstream_core::{Buffer, BufferFlags, BuildCx, Caps, Item, PadId, Segment, StreamInfo, Time, TimeDelta};
+use millstream_core::{
+    Buffer, BufferFlags, BuildCx, Caps, Error, Item, PadId, Result, Segment, StreamInfo, Time, TimeDelta,
+};
 
 use crate::session::{Codec, Frame};
 
@@ -41,6 +43,16 @@ pub(crate) fn codecs(chosen: Option<&[Codec]>, cx: &BuildCx) -> Vec<Codec> {
         behind.as_ref().is_none_or(|accepted| accepted.accepts(&caps_of(**codec)))
     };
     chosen.unwrap_or(&Codec::ALL).iter().filter(is_accepted).copied().collect()
+}
+
+/// Looks whether any codec is chosen.
+pub(crate) fn check_codecs(chosen: Option<&[Codec]>) -> Result<()> {
+    match chosen {
+        Some([]) => {
+            Err(Error::settings("no codec is accepted").on_property("codecs").hint("leave `codecs` out for all"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The pads of the element.

@@ -66,8 +66,13 @@ impl Audience {
         }
         let line = self.reach.line(&session.ufrag());
         let driver = Driver::new(session, line, self.env.clone());
-        let viewer = Viewer::new(driver, ways, self.stage.join(), (controls, admitted), self.env.clone());
-        self.env.tasks.spawn(Box::pin(viewer.run())).detach();
+        let mut viewer = Viewer::new(driver, ways, self.stage.join(), (controls, admitted), self.env.clone());
+        self.env
+            .tasks
+            .spawn(Box::pin(async move {
+                viewer.run().await;
+            }))
+            .detach();
         Ok(answer)
     }
 }

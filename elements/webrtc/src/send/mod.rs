@@ -7,9 +7,11 @@
 //! | `sender` | the running element |
 //! | `audience` | offers of viewers become sessions |
 //! | `viewer` | one of them |
+//! | `delivery` | one server instead of viewers |
 
 mod anchor;
 mod audience;
+mod delivery;
 mod sender;
 mod stage;
 mod viewer;
@@ -19,7 +21,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::audience::Audience;
-pub(crate) use self::sender::Sender;
+pub(crate) use self::delivery::Delivery;
+pub(crate) use self::sender::{Client, Sender};
 pub(crate) use self::stage::Stage;
 
 /// Pictures that are taken.

@@ -2,18 +2,36 @@
 
 use std::sync::Arc;
 
-use millstream_core::meter::Kind;
+use millstream_core::meter::{Kind, Meter};
 use millstream_core::{Env, Error, ErrorKind, Item, MessageKind, PadId, Request, Result, SinkCx, Time, TimeDelta};
+use tokio::sync::mpsc;
 
 use super::Repair;
 use super::anchor::Anchor;
 use super::stage::{Stage, Trouble};
+use crate::client::{Notice, heard};
 
 /// Key frames are asked for this often at most, for all viewers together.
 const ASK: TimeDelta = TimeDelta::from_millis(500);
 
+/// How often it is looked whether the pipeline stops, while a server is waited for.
+const LOOK: TimeDelta = TimeDelta::from_millis(250);
+
+/// The other side of a sender that serves one server, as a client.
+pub(crate) struct Client {
+    /// What is to be told.
+    pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
+    /// Waits for the server instead of leaving out what it does not get.
+    pub(crate) waits: bool,
+    /// Counts connections.
+    pub(crate) meter: Arc<Meter>,
+}
+
 pub(crate) struct Sender {
     cx: SinkCx,
+    client: Option<Client>,
+    /// There is a server, for a client.
+    is_connected: bool,
     stage: Arc<Stage>,
     video: Option<PadId>,
     repair: Repair,
@@ -31,8 +49,11 @@ impl Sender {
         (video, _): (Option<PadId>, Option<PadId>),
         repair: Repair,
     ) -> Self {
+        let (client, is_connected) = (None, false);
         Self {
             cx,
+            client,
+            is_connected,
             stage,
             video,
             repair,
@@ -44,19 +65,65 @@ impl Sender {
         }
     }
 
+    /// The same for one server.
+    pub(crate) fn for_one(self, client: Client) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
     pub(crate) async fn run(mut self) -> Result<()> {
+        self.serve().await;
+        Ok(())
+    }
+
+    /// Until the end of what comes.
+    pub(crate) async fn serve(&mut self) {
         let env = self.cx.env.clone();
         loop {
             let asks = self.wanted.then(|| self.asked.map_or(Time::ZERO, |asked| asked + ASK));
+            let waits = self.waits().then(|| env.clock.now() + LOOK);
             tokio::select! {
                 biased;
-                item = self.cx.recv() => match item {
+                notice = heard(self.client.as_mut().map(|client| &mut client.notices)) => self.heard(notice),
+                () = sleep(&env, waits), if waits.is_some() => {}
+                item = self.cx.recv(), if waits.is_none() => match item {
                     Some((pad, item)) => self.item(pad, item),
-                    None => return Ok(()),
+                    None => return,
                 },
                 () = self.stage.changed.notified() => self.changed(),
                 () = sleep(&env, asks) => self.ask(),
             }
+        }
+    }
+
+    /// Whether the pipeline was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.cx.is_stopping()
+    }
+
+    /// Whether there is a server, for a client.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// Whether nothing is taken until there is a server. It has to be known what the stream is made of before one is asked.
+    fn waits(&self) -> bool {
+        let waits = self.client.as_ref().is_some_and(|client| client.waits);
+        waits && !self.is_connected && !self.cx.is_stopping() && self.stage.codecs().is_ok()
+    }
+
+    fn heard(&mut self, notice: Notice) {
+        self.is_connected = match notice {
+            Notice::Connected => true,
+            Notice::Lost(_) => false,
+            Notice::Warning(_) => self.is_connected,
+        };
+        if let (Notice::Connected, Some(client)) = (&notice, &self.client) {
+            client.meter.connected();
+            self.wanted = true;
+        }
+        // That others stop too is no news.
+        if !(matches!(notice, Notice::Lost(_)) && self.cx.is_stopping()) {
+            self.cx.tell(|out| notice.post(out));
         }
     }
 

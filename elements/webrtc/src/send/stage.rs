@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use hyper::StatusCode;
 use millstream_core::meter::{Kind, Meter};
-use millstream_core::{Buffer, Caps, Time, TimeDelta};
+use millstream_core::{Buffer, Caps, Error, Time, TimeDelta};
 use millstream_server::http::hyper;
 use tokio::sync::{Notify, mpsc};
 
@@ -108,6 +108,10 @@ pub(crate) struct Stage {
     wanted: AtomicBool,
     bitrate: AtomicU64,
     pub(super) changed: Notify,
+    /// What the stream is made of has changed.
+    settled: Notify,
+    /// Who is served is a server, and not players that are to be counted.
+    is_for_one: bool,
 }
 
 impl Stage {
@@ -115,7 +119,13 @@ impl Stage {
         let mut now = Now::default();
         (now.video.is_linked, now.audio.is_linked) = (video, audio);
         let (wanted, bitrate) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { now: Mutex::new(now), repair, caches, meter, wanted, bitrate, changed: Notify::new() }
+        let (changed, settled) = (Notify::new(), Notify::new());
+        Self { now: Mutex::new(now), repair, caches, meter, wanted, bitrate, changed, settled, is_for_one: false }
+    }
+
+    /// The same for a server instead of players.
+    pub(crate) fn for_one(self) -> Self {
+        Self { is_for_one: true, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -134,6 +144,7 @@ impl Stage {
                 (now.group, now.group_bytes) = (Vec::new(), 0);
             }
         }
+        self.settled.notify_waiters();
         if codec.is_some() || self.repair == Repair::DropAudio {
             return None;
         }
@@ -190,9 +201,11 @@ impl Stage {
             now.trouble = Some(Trouble::Reordered);
             now.viewers.clear();
             self.meter.players(0);
+            self.settled.notify_waiters();
             return Err(Trouble::Reordered);
         }
         track.latest = Some(pts);
+        let was_sure = track.seen > SURE;
         let data: Bytes = buffer.payload.contiguous();
         let is_key = kind == Kind::Audio || buffer.is_keyframe();
         self.meter.codec(kind, codec.name());
@@ -204,6 +217,9 @@ impl Stage {
                 let (pts, at) = (pts + after, at + after);
                 units.push((Arc::new(Unit { codec, packets, pts, at, is_key, number: track.seen }), part.len()));
             }
+        }
+        if !was_sure && track.seen > SURE {
+            self.settled.notify_waiters();
         }
         let is_sent = !units.is_empty();
         for (unit, bytes) in units {
@@ -231,9 +247,40 @@ impl Stage {
         Seat { stage: self.clone(), id, units }
     }
 
+    /// Whether a server is served, and no players.
+    pub(super) fn is_for_one(&self) -> bool {
+        self.is_for_one
+    }
+
     fn count(&self, now: &Now) {
-        self.meter.players(now.viewers.len());
-        self.changed.notify_one();
+        if !self.is_for_one {
+            self.meter.players(now.viewers.len());
+            self.changed.notify_one();
+        }
+    }
+
+    /// The codecs of the stream, once it has begun; nothing when it is over.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub(super) async fn begun(&self) -> Result<Option<(Option<Codec>, Option<Codec>)>, Error> {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            {
+                let now = self.lock();
+                if let Some(trouble) = &now.trouble {
+                    return Err(Error::unsupported(trouble.text()));
+                }
+                if now.is_over {
+                    return Ok(None);
+                }
+            }
+            if let Ok(codecs) = self.codecs() {
+                return Ok(Some(codecs));
+            }
+            settled.await;
+        }
     }
 
     /// Viewers that are there.
@@ -274,6 +321,7 @@ impl Stage {
         now.is_over = true;
         now.viewers.clear();
         self.meter.players(0);
+        self.settled.notify_waiters();
     }
 }
 

@@ -39,8 +39,18 @@ pub(super) struct Viewer {
     repeated: Option<Time>,
 }
 
+/// Why a viewer is served no longer.
+pub(super) enum Over {
+    /// The stream is over.
+    Stream,
+    /// The stream goes on in another codec than was agreed on.
+    Codec,
+    /// The session is.
+    Session,
+}
+
 enum Step {
-    Over,
+    Over(Over),
     Event(Event),
     Unit(Arc<Unit>),
     Control(Control),
@@ -68,10 +78,15 @@ impl Viewer {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) -> Over {
         loop {
             match self.step().await {
-                Step::Over | Step::Event(Event::Closed) => return,
+                Step::Over(over) => return over,
+                Step::Event(Event::Closed) => {
+                    self.controls.ended(self.driver.is_left());
+                    return Over::Session;
+                }
+                Step::Unit(unit) if self.is_in_another_codec(&unit) => return Over::Codec,
                 Step::Control(control) => self.driver.control(control),
                 Step::Event(Event::Connected) => self.join(),
                 Step::Event(Event::KeyFrameWanted(_)) => self.key_wanted(),
@@ -86,9 +101,26 @@ impl Viewer {
         tokio::select! {
             biased;
             event = self.driver.next() => Step::Event(event),
-            control = self.controls.asked() => control.map_or(Step::Over, Step::Control),
-            unit = self.seat.next() => unit.map_or(Step::Over, Step::Unit),
+            control = self.controls.asked() => control.map_or(Step::Over(Over::Session), Step::Control),
+            unit = self.seat.next() => unit.map_or(Step::Over(Over::Stream), Step::Unit),
         }
+    }
+
+    /// Sends again what is asked for, for so long: the stream is over, and its last pictures may be under way.
+    pub(super) async fn linger(&mut self, time: TimeDelta) {
+        let until = self.env.clock.sleep_until(self.env.clock.now() + time);
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut until => return,
+                event = self.driver.next() => if matches!(event, Event::Closed) { return },
+            }
+        }
+    }
+
+    fn is_in_another_codec(&self, unit: &Unit) -> bool {
+        self.way(unit.codec.kind()).is_some_and(|(_, format)| format.codec != unit.codec)
     }
 
     fn join(&mut self) {
@@ -119,7 +151,9 @@ impl Viewer {
 
     fn key_wanted(&mut self) {
         let now = self.env.clock.now();
-        if self.is_connected && self.repeated.is_none_or(|repeated| repeated + AGAIN <= now) {
+        // A server keeps what it gets, and would have it twice.
+        let repeats = self.is_connected && !self.seat.stage().is_for_one();
+        if repeats && self.repeated.is_none_or(|repeated| repeated + AGAIN <= now) {
             self.repeat();
         }
         self.seat.stage().want_key();

@@ -119,6 +119,11 @@ impl Session {
         !self.failed && self.rtc.is_alive()
     }
 
+    /// False when it is over because something went wrong in it.
+    pub(crate) fn has_not_failed(&self) -> bool {
+        !self.failed
+    }
+
     /// True when the other end was reached, and media may flow.
     pub fn is_connected(&self) -> bool {
         self.rtc.is_connected()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{BuildCx, Element, Error, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
+use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
 use millstream_server::http::Server;
 use millstream_signaling::message::Purpose;
 use schemars::JsonSchema;
@@ -17,7 +17,9 @@ use crate::control::Controls;
 use crate::ice::{IceServer, IceTransport, Reach, Ways};
 use crate::offer::Offer;
 use crate::ports::Ports;
-use crate::receive::{AUDIO_CAPS, About, DuplicatePolicy, Intake, Pads, Publications, Receiver, VIDEO_CAPS, codecs};
+use crate::receive::{
+    AUDIO_CAPS, About, DuplicatePolicy, Intake, Pads, Publications, Receiver, VIDEO_CAPS, check_codecs, codecs,
+};
 use crate::session::Codec;
 use crate::whip::{default_grace, default_listen};
 
@@ -69,11 +71,7 @@ impl WebRtcSrcSettings {
     fn check(&self) -> Result<()> {
         check(&self.path, &self.stream, self.room.as_deref())?;
         self.ice_transport.check(self.ice_servers.as_deref())?;
-        if self.codecs.as_ref().is_some_and(Vec::is_empty) {
-            let error = Error::settings("no codec is accepted");
-            return Err(error.on_property("codecs").hint("leave `codecs` out for all"));
-        }
-        Ok(())
+        check_codecs(self.codecs.as_deref())
     }
 
     fn about(&self) -> About {

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use hyper::header::HeaderValue;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{Error, Result, Secret, TimeDelta};
+use millstream_core::{Result, Secret, TimeDelta};
 use millstream_server::access::{AccessSettings, CallbackFormat, Keys, default_callback_timeout};
 use millstream_server::http::{check_path, hyper};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ice::{IceServer, IceTransport, Ways};
-use crate::receive::{About, DuplicatePolicy};
+use crate::receive::{About, DuplicatePolicy, check_codecs};
 use crate::session::Codec;
 
 /// Settings of `whipserversrc`.
@@ -94,11 +94,7 @@ pub(crate) fn default_grace() -> DurationSetting {
 impl WhipServerSrcSettings {
     pub(super) fn check(&self) -> Result<()> {
         check_path(&self.path(), "/whip/live/cam").map_err(|error| error.on_property("stream"))?;
-        if self.codecs.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::settings("no codec is accepted")
-                .on_property("codecs")
-                .hint("leave `codecs` out for all"));
-        }
+        check_codecs(self.codecs.as_deref())?;
         self.links()?;
         self.ice_transport.check(self.ice_servers.as_deref())?;
         self.access().check("on-publish", "on-unpublish")

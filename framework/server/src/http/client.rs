@@ -16,6 +16,7 @@ use millstream_core::{Env, Error, ErrorKind, Result, TimeDelta};
 
 use super::body::Body;
 use super::io::Io;
+use super::url::{host_and_port, host_header, is_same_host, is_secure, parse, place, relative};
 use crate::redirect::{Place, Redirects};
 
 /// Redirects that are followed: more are a loop.
@@ -31,6 +32,17 @@ pub struct Request {
     headers: HeaderMap,
     body: Bytes,
     redirects: Redirects,
+    resends: bool,
+    led: Option<Led>,
+}
+
+/// Where somebody comes from whom a server leads.
+#[derive(Clone, Debug)]
+struct Led {
+    /// Where the user wanted it.
+    home: Uri,
+    /// Address of the server that was asked first.
+    reached: Option<IpAddr>,
 }
 
 impl Request {
@@ -39,8 +51,12 @@ impl Request {
     /// # Errors
     /// When it is no `http` or `https` URL with a host.
     pub fn get(url: &str) -> Result<Self> {
-        let (headers, redirects) = (HeaderMap::new(), Redirects::default());
-        Ok(Self { method: Method::GET, url: parse(url)?, headers, body: Bytes::new(), redirects })
+        Ok(Self::at(Method::GET, parse(url)?))
+    }
+
+    fn at(method: Method, url: Uri) -> Self {
+        let (headers, body, redirects) = (HeaderMap::new(), Bytes::new(), Redirects::default());
+        Self { method, url, headers, body, redirects, resends: false, led: None }
     }
 
     /// Posts a body of a media type to a URL.
@@ -48,8 +64,20 @@ impl Request {
     /// # Errors
     /// As [`Request::get`].
     pub fn post(url: &str, media_type: &'static str, body: impl Into<Bytes>) -> Result<Self> {
-        let request = Self { method: Method::POST, body: body.into(), ..Self::get(url)? };
-        Ok(request.header(header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
+        Ok(Self::at(Method::POST, parse(url)?).body(media_type, body))
+    }
+
+    /// By another method.
+    #[must_use]
+    pub fn method(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
+    /// With a body of a media type.
+    #[must_use]
+    pub fn body(self, media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let request = Self { body: body.into(), ..self };
+        request.header(header::CONTENT_TYPE, HeaderValue::from_static(media_type))
     }
 
     /// The server that is asked, for messages: paths and queries may hold keys.
@@ -70,59 +98,54 @@ impl Request {
         Self { redirects, ..self }
     }
 
-    /// Sends it and waits for the head of the answer. A GET follows redirects, as far as they may lead. How long it may take is for the caller to say, with
-    /// [`within`].
+    /// Sent again, as it is, to where the server leads with 307 or 308 (RFC 9110, 15.4.8), though it is no GET.
+    #[must_use]
+    pub fn resends(self) -> Self {
+        Self { resends: true, ..self }
+    }
+
+    /// Addresses of the server that is asked.
+    ///
+    /// # Errors
+    /// When its name is not known.
+    pub async fn addresses(&self, env: &Env) -> Result<Vec<SocketAddr>> {
+        let (host, port) = host_and_port(&self.url);
+        env.net.resolve(host, port).await.map_err(|error| unreached(&self.url, error))
+    }
+
+    /// Sends it and waits for the head of the answer. A GET follows redirects, as far as they may lead; others as [`Request::resends`] says. How long it
+    /// may take is for the caller to say, with [`within`].
     ///
     /// # Errors
     /// When the server is not reached, is none, redirects too often, or to where it may not, which is [`ErrorKind::Unsupported`].
     pub async fn send(mut self, env: &Env) -> Result<Response> {
-        let home = self.url.clone();
-        let mut reached = None;
+        let Led { home, mut reached } = self.led.clone().unwrap_or(Led { home: self.url.clone(), reached: None });
         for _ in 0..=MAX_REDIRECTS {
             let stream = self.connect(env, &home, reached).await?;
             reached = reached.or(Some(stream.peer().ip()));
-            let response = self.send_on(env, stream).await?;
-            let Some(to) = response.redirect().filter(|_| self.method == Method::GET) else { return Ok(response) };
+            let response = self.send_on(env, stream, Led { home: home.clone(), reached }).await?;
+            let Some(to) = response.redirect().filter(|_| self.follows(response.status)) else { return Ok(response) };
             let to = relative(&self.url, to)?;
-            self.may_go(&home, &to)?;
+            may_go(self.redirects, &home, &to)?;
             self.url = to;
         }
         Err(peer(format!("{} redirects more than {MAX_REDIRECTS} times", place(&self.url))))
     }
 
-    /// Whether it may be led there at all, whatever its address.
-    fn may_go(&self, home: &Uri, to: &Uri) -> Result<()> {
-        let is_secure = |url: &Uri| url.scheme_str() == Some("https");
-        let why = match self.redirects {
-            Redirects::Any => return Ok(()),
-            Redirects::None => "elsewhere",
-            _ if is_secure(home) && !is_secure(to) => "without TLS",
-            Redirects::SameHost if !is_same_host(home, to) => "another host",
-            _ => return Ok(()),
-        };
-        Err(self.astray(to, why))
-    }
-
-    fn astray(&self, to: &Uri, why: &str) -> Error {
-        let to = to.authority().map_or("", |authority| authority.as_str());
-        let allowed = self.redirects.as_str();
-        Error::unsupported(format!("the server leads to {to}, {why}, which `redirect: {allowed}` does not allow"))
-            .on_property("redirect")
-            .hint("write the URL that is meant as `location`, or `redirect: any` if the server may lead anywhere")
+    fn follows(&self, status: StatusCode) -> bool {
+        let is_same = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        self.method == Method::GET || (self.resends && is_same)
     }
 
     /// `reached` is the address of the server that was asked first. Where the user wants it is the user's business.
     async fn connect(&self, env: &Env, home: &Uri, reached: Option<IpAddr>) -> Result<Box<dyn NetStream>> {
-        let url = &self.url;
-        let secure = url.scheme_str() == Some("https");
-        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let mut addresses = env.net.resolve(host, port).await.map_err(|error| unreached(url, error))?;
+        let (url, host) = (&self.url, host_and_port(&self.url).0);
+        let mut addresses = self.addresses(env).await?;
         if !is_same_host(home, url) {
             addresses = self.allowed(addresses, reached)?;
         }
         let stream = env.net.connect_any(host, &addresses).await.map_err(|error| unreached(url, error))?;
-        if secure { secured(env, stream, host).await } else { Ok(stream) }
+        if is_secure(url) { secured(env, stream, host).await } else { Ok(stream) }
     }
 
     /// The addresses that a server at `reached` may lead to.
@@ -130,20 +153,21 @@ impl Request {
         let refused = |address: &SocketAddr| !self.redirects.allows(reached, address.ip());
         match addresses.iter().find(|address| refused(address)) {
             Some(address) if addresses.iter().all(refused) => {
-                Err(self.astray(&self.url, Place::of(address.ip()).as_str()))
+                Err(astray(self.redirects, &self.url, Place::of(address.ip()).as_str()))
             }
             _ => Ok(addresses.into_iter().filter(|address| !refused(address)).collect()),
         }
     }
 
-    async fn send_on(&self, env: &Env, stream: Box<dyn NetStream>) -> Result<Response> {
+    async fn send_on(&self, env: &Env, stream: Box<dyn NetStream>, led: Led) -> Result<Response> {
         let (mut sender, connection) =
             http1::handshake(Io::new(stream, env.clone())).await.map_err(|e| self.lost(e))?;
         // The answer says how its body ended; what the connection says besides concerns nobody.
         let task = env.tasks.spawn(Box::pin(async move { drop(connection.await) }));
         let answered = sender.send_request(self.on_wire()?).await.map_err(|e| self.lost(e))?;
         let (head, body) = answered.into_parts();
-        Ok(Response { status: head.status, headers: head.headers, place: place(&self.url), body, _task: task })
+        let (url, redirects) = (self.url.clone(), self.redirects);
+        Ok(Response { status: head.status, headers: head.headers, url, led, redirects, body, _task: task })
     }
 
     /// RFC 9112, 3.2.1: the target is path and query; the host is a header.
@@ -172,7 +196,10 @@ impl Request {
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
-    place: String,
+    /// Who has answered in the end.
+    url: Uri,
+    led: Led,
+    redirects: Redirects,
     body: Incoming,
     _task: TaskHandle,
 }
@@ -188,6 +215,25 @@ impl Response {
         &self.headers
     }
 
+    /// The server that has answered in the end, for messages.
+    pub fn place(&self) -> String {
+        place(&self.url)
+    }
+
+    /// Another request to a URL that the response names, such as that of what was made: absolute, or relative to where it came from.
+    ///
+    /// # Errors
+    /// When it is none, or is where the server may not lead: what holds for a redirect holds for it, but that what a server has at its own
+    /// host is no redirect.
+    pub fn lead(&self, method: Method, to: &str) -> Result<Request> {
+        let (url, home) = (relative(&self.url, to)?, &self.led.home);
+        let is_its = is_same_host(home, &url) && (is_secure(&url) || !is_secure(home));
+        if !is_its {
+            may_go(self.redirects, home, &url)?;
+        }
+        Ok(Request { redirects: self.redirects, led: Some(self.led.clone()), ..Request::at(method, url) })
+    }
+
     /// The next bytes of its body, as they come; nothing at the end.
     ///
     /// # Errors
@@ -195,7 +241,7 @@ impl Response {
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await;
-            match frame.transpose().map_err(|e| peer(format!("{} broke off", self.place)).caused_by(e))? {
+            match frame.transpose().map_err(|e| peer(format!("{} broke off", self.place())).caused_by(e))? {
                 None => return Ok(None),
                 Some(frame) => match frame.into_data() {
                     Ok(data) if data.has_remaining() => return Ok(Some(data)),
@@ -213,7 +259,7 @@ impl Response {
         let mut all = BytesMut::new();
         while let Some(data) = self.next().await? {
             if all.len() + data.len() > limit {
-                return Err(Error::limit(format!("{} answers with more than {limit} bytes", self.place)));
+                return Err(Error::limit(format!("{} answers with more than {limit} bytes", self.place())));
             }
             all.extend_from_slice(&data);
         }
@@ -238,50 +284,32 @@ pub async fn within<T>(env: &Env, limit: TimeDelta, doing: &str, future: impl Fu
     }
 }
 
+/// Whether a server may lead there at all, whatever its address.
+fn may_go(redirects: Redirects, home: &Uri, to: &Uri) -> Result<()> {
+    let why = match redirects {
+        Redirects::Any => return Ok(()),
+        Redirects::None => "elsewhere",
+        _ if is_secure(home) && !is_secure(to) => "without TLS",
+        Redirects::SameHost if !is_same_host(home, to) => "another host",
+        _ => return Ok(()),
+    };
+    Err(astray(redirects, to, why))
+}
+
+fn astray(redirects: Redirects, to: &Uri, why: &str) -> Error {
+    let to = to.authority().map_or("", |authority| authority.as_str());
+    let allowed = redirects.as_str();
+    Error::unsupported(format!("the server leads to {to}, {why}, which `redirect: {allowed}` does not allow"))
+        .on_property("redirect")
+        .hint("write the URL that is meant as `location`, or `redirect: any` if the server may lead anywhere")
+}
+
 fn peer(message: String) -> Error {
     Error::new(ErrorKind::Peer, message)
 }
 
-fn parse(url: &str) -> Result<Uri> {
-    let wrong =
-        |why: &str| Error::settings(format!("this is no URL for HTTP: {why}")).hint("write http://host:port/path");
-    let parsed: Uri = url.parse().map_err(|_| wrong("it does not follow RFC 3986"))?;
-    match parsed.scheme_str() {
-        Some("http" | "https") => {}
-        Some(scheme) => return Err(wrong(&format!("its scheme is `{scheme}`"))),
-        None => return Err(wrong("it has no scheme")),
-    }
-    match parsed.authority() {
-        Some(authority) if authority.as_str().contains('@') => Err(wrong("it has a user and a password")),
-        Some(authority) if !authority.host().is_empty() => Ok(parsed),
-        _ => Err(wrong("it has no host")),
-    }
-}
-
-/// A URL as another one's redirect means it: absolute, or a path at the same host.
-fn relative(base: &Uri, to: &str) -> Result<Uri> {
-    if !to.starts_with('/') || to.starts_with("//") {
-        return parse(to).map_err(|e| peer(format!("{} redirects to what is no URL", place(base))).caused_by(e));
-    }
-    let authority = base.authority().map_or("", |authority| authority.as_str());
-    parse(&format!("{}://{authority}{to}", base.scheme_str().unwrap_or("http")))
-}
-
-/// Host and port, for messages: paths and queries may hold keys.
-fn place(url: &Uri) -> String {
-    url.authority().map_or_else(String::new, |authority| format!("the server at {authority}"))
-}
-
-fn host_header(url: &Uri) -> Option<HeaderValue> {
-    HeaderValue::from_str(url.authority()?.as_str()).ok()
-}
-
 fn unreached(url: &Uri, error: io::Error) -> Error {
     Error::io(format!("cannot reach {}", place(url)), error)
-}
-
-fn is_same_host(one: &Uri, other: &Uri) -> bool {
-    one.host().unwrap_or_default().eq_ignore_ascii_case(other.host().unwrap_or_default())
 }
 
 #[cfg(feature = "tls")]
@@ -311,14 +339,5 @@ mod tests {
             assert!(error.contains(why) && !error.contains("secret"), "{url}: {error}");
         }
         assert!(Request::get("http://[::1]:8080/a?b=c").is_ok());
-    }
-
-    #[test]
-    fn redirects_are_absolute_or_at_the_same_host() {
-        let base = parse("http://a:81/x?y").unwrap();
-        for (to, url) in [("/z?q", Some("http://a:81/z?q")), ("https://b/", Some("https://b/")), ("//c/", None)] {
-            assert_eq!(relative(&base, to).ok().map(|url| url.to_string()).as_deref(), url, "{to}");
-        }
-        assert!(relative(&base, "file:///etc/passwd").is_err());
     }
 }

@@ -28,6 +28,7 @@ pub mod page;
 mod path;
 mod routes;
 mod serve;
+mod url;
 pub mod watch;
 pub mod websocket;
 
