@@ -8,6 +8,7 @@
 //! | ours; W3C WebRTC 10.7 (perfect negotiation) | who is there, rooms, sessions and their states | [`board`] |
 //! | RFC 7515, RFC 7518 3.2, RFC 7519 | signed tokens of identities and resumes | [`token`] |
 //! | ours | what an identity may | [`identity`] |
+//! | ours | the other end: resume, and nothing said twice | [`client`] |
 //! | RFC 6455, RFC 6454 | connections, origins, the element | [`shell`] |
 //!
 //! | element | does |
@@ -15,6 +16,7 @@
 //! | [`shell::element`] | `signalingserver`: rooms and calls on the shared HTTP listener, with a call page |
 
 pub mod board;
+pub mod client;
 pub mod identity;
 pub mod message;
 pub mod shell;

@@ -10,6 +10,9 @@
 //! An element that calls the file system or burns processor time says so in its factory
 //! ([`crate::Blocking`]) and is then kept off the asynchronous workers; its shape does not change.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use crate::env::{BoxFuture, Env};
 use crate::error::Result;
 use crate::inbox::Inbox;
@@ -248,6 +251,17 @@ impl SourceCx {
     /// cancelled if it does not in time. One that never asks is dropped at once, as it has nobody to take leave of.
     pub async fn stopped(&mut self) {
         self.port.stopped().await;
+    }
+
+    /// Waits for the next request from downstream, or until the pipeline is to stop, which is nothing: as [`Self::stopped`].
+    pub async fn request_or_stop(&mut self) -> Option<(PadId, Request)> {
+        poll_fn(|cx| {
+            if let Poll::Ready(request) = self.port.request().as_mut().poll(cx) {
+                return Poll::Ready(Some(request));
+            }
+            self.port.stopped().as_mut().poll(cx).map(|()| None)
+        })
+        .await
     }
 
     /// Lets `tell` post messages and count drops.

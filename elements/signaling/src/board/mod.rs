@@ -356,7 +356,7 @@ impl Board {
 
     fn refuse(&mut self, conn: ConnId, reference: Option<String>, refusal: Refusal) {
         let Refusal { code, message, hint } = refusal;
-        self.answer(conn, reference, ServerMessage::Error { code, message, hint });
+        self.answer(conn, reference, ServerMessage::Error { code, message, hint: hint.map(Into::into) });
     }
 
     /// Says something to a connection: to its peer if it has one, so that it is counted.

@@ -2,7 +2,7 @@
 
 use millstream_core::Secret;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Code, Refusal};
 
@@ -68,31 +68,36 @@ pub enum RejectReason {
 }
 
 /// Who comes.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HelloFields {
     /// Version of the protocol: 1.
     pub version: u32,
     /// Who the client says it is.
     pub identity: Option<String>,
     /// What proves it.
+    #[serde(serialize_with = "on_wire")]
     pub token: Option<Secret>,
     /// For people.
     pub name: Option<String>,
     /// The resume token of the last `welcome`.
+    #[serde(serialize_with = "on_wire")]
     pub resume: Option<Secret>,
     /// The highest `seq` that has been heard of the server.
     pub last: Option<u64>,
 }
 
 /// What a client or worker says.
-#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are those of docs/spec/signaling.md, and mean the same in all of them")]
 pub enum ClientMessage {
     /// The first message.
     Hello(HelloFields),
     /// A newer token of the same identity.
-    Renew { token: Secret },
+    Renew {
+        #[serde(serialize_with = "on_wire")]
+        token: Secret,
+    },
     /// Asks for a `pong`.
     Ping {},
     /// Goes for good.
@@ -223,6 +228,27 @@ impl CandidateInit {
         within("sdpMid", self.sdp_mid.as_deref().unwrap_or_default(), MAX_NAME)?;
         within("usernameFragment", self.username_fragment.as_deref().unwrap_or_default(), MAX_STREAM)
     }
+}
+
+/// What is secret is shown to the server only.
+trait OnWire {
+    fn on_wire(&self) -> Option<&str>;
+}
+
+impl OnWire for Secret {
+    fn on_wire(&self) -> Option<&str> {
+        Some(self.reveal())
+    }
+}
+
+impl OnWire for Option<Secret> {
+    fn on_wire(&self) -> Option<&str> {
+        self.as_ref().map(Secret::reveal)
+    }
+}
+
+fn on_wire<S: Serializer>(secret: &impl OnWire, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.on_wire().serialize(serializer)
 }
 
 fn shorter(field: &str, len: usize, most: usize) -> Result<(), Refusal> {

@@ -18,7 +18,7 @@ pub use server::{
 };
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest message in bytes: an offer with every codec of a browser has 10 KiB a track.
 pub const MAX_MESSAGE: usize = 64 << 10;
@@ -37,7 +37,7 @@ pub fn schema() -> serde_json::Value {
 }
 
 /// What is wrong with a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// It is no JSON object.

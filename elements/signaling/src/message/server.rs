@@ -1,5 +1,7 @@
 //! What the server says.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +32,7 @@ pub enum Presence {
 }
 
 /// Somebody in a room, or at the other end of a session.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Its address.
     pub peer: String,
@@ -56,7 +58,7 @@ pub struct Policy {
 }
 
 /// A room from outside.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RoomInfo {
     /// Its name.
     pub room: String,
@@ -67,7 +69,7 @@ pub struct RoomInfo {
 }
 
 /// What a client may do how often.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LimitsInfo {
     /// Bytes of a message.
@@ -79,7 +81,7 @@ pub struct LimitsInfo {
 }
 
 /// What a `welcome` goes on with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WelcomeState {
     /// Nothing.
@@ -91,7 +93,7 @@ pub enum WelcomeState {
 }
 
 /// Why somebody is in a room no more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "as in docs/spec/signaling.md")]
 pub enum LeftReason {
@@ -104,7 +106,7 @@ pub enum LeftReason {
 }
 
 /// Why a session is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "as in docs/spec/signaling.md")]
 pub enum EndedReason {
@@ -119,7 +121,7 @@ pub enum EndedReason {
 }
 
 /// Why a connection is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "as in docs/spec/signaling.md")]
 pub enum ClosedReason {
@@ -152,7 +154,7 @@ impl ClosedReason {
 }
 
 /// What the server says.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are those of docs/spec/signaling.md, and mean the same in all of them")]
 pub enum ServerMessage {
@@ -184,7 +186,7 @@ pub enum ServerMessage {
         code: Code,
         message: String,
         #[serde(skip_serializing_if = "Option::is_none")]
-        hint: Option<&'static str>,
+        hint: Option<Cow<'static, str>>,
     },
     /// To `ping`.
     Pong {},
@@ -231,7 +233,7 @@ pub enum ServerMessage {
         session: String,
         from: String,
         sdp: String,
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         collides: bool,
     },
     /// An answer of the other end.
@@ -255,13 +257,16 @@ pub enum ServerMessage {
 }
 
 /// A message on its way to a peer.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Deserialize)]
 pub struct Envelope {
     /// Its number among those to this peer; 0 before there is one.
+    #[serde(default)]
     pub seq: u64,
     /// The `ref` of the message that it answers.
+    #[serde(default, rename = "ref")]
     pub reference: Option<String>,
     /// The message.
+    #[serde(flatten)]
     pub message: ServerMessage,
 }
 

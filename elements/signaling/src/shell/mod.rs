@@ -9,6 +9,9 @@
 //! | `socket` | one WebSocket |
 //! | `outbox` | what waits for one connection |
 //! | `page` | the call page |
+//! | [`remote`] | a peer at a server elsewhere |
+//! | [`peer`] | a peer, wherever the server is |
+//! | `watch` | whether the other end of a socket is there |
 
 mod door;
 pub mod element;
@@ -16,4 +19,7 @@ pub mod hub;
 pub mod hubs;
 mod outbox;
 mod page;
+pub mod peer;
+pub mod remote;
 mod socket;
+mod watch;

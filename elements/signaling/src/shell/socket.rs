@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use millstream_core::env::Timer;
-use millstream_core::{Time, TimeDelta};
 use millstream_server::http::hyper::header::{HOST, HeaderName, ORIGIN};
 use millstream_server::http::hyper::{Request, StatusCode};
 use millstream_server::http::websocket::{Handshake, Heard, Message, Talk};
@@ -13,11 +11,9 @@ use millstream_server::http::{Answer, Ask, Route, text};
 
 use super::hub::Hub;
 use super::outbox::{Item, Outbox};
+use super::watch::Watch;
 use crate::board::ConnId;
 use crate::message::MAX_MESSAGE;
-
-/// How long a client may be silent before it is asked whether it is there, and then before it is given up.
-const SILENCE: TimeDelta = TimeDelta::from_secs(20);
 
 /// The code with which connections are closed: the first that applications may use (RFC 6455, 7.4.2).
 const CLOSED: u16 = 4000;
@@ -41,8 +37,8 @@ impl Route for SignalRoute {
             return text(StatusCode::FORBIDDEN, "Pages of this origin may not come.\n").into();
         }
         let (conn, outbox) = self.hub.connect(peer, None);
-        let heard_at = self.hub.env().clock.now();
-        let socket = Socket { hub: self.hub.clone(), conn, outbox, heard_at, is_asked: false, timer: Timer::default() };
+        let watch = Watch::new(self.hub.env().clock.now());
+        let socket = Socket { hub: self.hub.clone(), conn, outbox, watch };
         handshake.talk(Box::new(socket)).into()
     }
 }
@@ -63,10 +59,7 @@ struct Socket {
     hub: Arc<Hub>,
     conn: ConnId,
     outbox: Outbox,
-    heard_at: Time,
-    /// It has been asked whether it is there.
-    is_asked: bool,
-    timer: Timer,
+    watch: Watch,
 }
 
 impl Talk for Socket {
@@ -86,22 +79,11 @@ impl Talk for Socket {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {}
         }
-        let wait = if self.is_asked { SILENCE + SILENCE } else { SILENCE };
-        let clock = self.hub.env().clock.clone();
-        match self.timer.poll_until(Some(self.heard_at + wait), &*clock, cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) if self.is_asked => Poll::Ready(None),
-            Poll::Ready(()) => {
-                self.is_asked = true;
-                // Asked again for the next deadline once this is sent.
-                Poll::Ready(Some(Message::Ping))
-            }
-        }
+        self.watch.poll(&*self.hub.env().clock, cx)
     }
 
     fn hear(&mut self, heard: Heard) {
-        self.heard_at = self.hub.env().clock.now();
-        self.is_asked = false;
+        self.watch.heard(self.hub.env().clock.now());
         let conn = self.conn;
         match heard {
             Heard::Text(text) => self.hub.with(|board, at| board.hear_text(at, conn, &text)),

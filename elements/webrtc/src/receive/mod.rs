@@ -8,10 +8,7 @@
 mod intake;
 mod pads;
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use millstream_core::meter::{Kind, Meter, Meters};
 use millstream_core::{Env, Item, MessageKind, Request, Result, SourceCx, Time, TimeDelta};
@@ -142,7 +139,7 @@ impl Receiver {
             biased;
             publication = self.publications.recv() => Step::Publication(publication.map(Box::new)),
             step = next(self.current.as_mut()) => step,
-            step = asked(&mut self.cx, self.client.is_some()) => step,
+            request = self.cx.request_or_stop() => request.map_or(Step::Over, |(_, request)| Step::Request(request)),
             notice = heard(self.client.as_mut()) => Step::Notice(notice),
             () = sleep(&env, asks) => Step::Ask,
             () = sleep(&env, self.until) => Step::Over,
@@ -284,17 +281,6 @@ async fn next(publisher: Option<&mut Publisher>) -> Step {
         control = publisher.controls.asked() => Step::Control(control),
         event = publisher.driver.next() => Step::Event(event),
     }
-}
-
-/// What the pipeline wants: something of the media, or the end.
-async fn asked(cx: &mut SourceCx, leaves: bool) -> Step {
-    poll_fn(|task| {
-        if leaves && pin!(cx.stopped()).poll(task).is_ready() {
-            return Poll::Ready(Step::Over);
-        }
-        pin!(cx.request()).poll(task).map(|(_, request)| Step::Request(request))
-    })
-    .await
 }
 
 async fn sleep(env: &Env, until: Option<Time>) {

@@ -35,7 +35,7 @@ use str0m::{Input, Rtc};
 pub use codec::Codec;
 pub use event::{Event, Frame, IceState, SenderReport, Track, TrackId};
 pub use format::Format;
-pub use negotiate::Refused;
+pub use negotiate::{Changes, Refused};
 pub use setup::{Carries, Setup};
 
 use self::instant::{instant, time};

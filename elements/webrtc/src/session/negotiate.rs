@@ -28,6 +28,26 @@ pub enum Refused {
     NoCodec(String),
 }
 
+/// What an offer changes of what was agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Tracks that are new, each with whether this end sends and whether it receives.
+    pub add: Vec<(Kind, bool, bool)>,
+    /// Tracks that there are, and which ways media go on them from now on.
+    pub turn: Vec<(TrackId, bool, bool)>,
+    /// ICE begins anew.
+    pub restarts: bool,
+}
+
+fn direction(sends: bool, receives: bool) -> Direction {
+    match (sends, receives) {
+        (true, true) => Direction::SendRecv,
+        (true, false) => Direction::SendOnly,
+        (false, true) => Direction::RecvOnly,
+        (false, false) => Direction::Inactive,
+    }
+}
+
 impl Session {
     /// The answer to an offer. What it says is agreed from here on.
     ///
@@ -51,16 +71,26 @@ impl Session {
 
     /// An offer of these tracks, each with whether this end sends and whether it receives.
     pub fn offer(&mut self, tracks: &[(Kind, bool, bool)]) -> Option<String> {
+        self.offer_changes(&Changes { add: tracks.to_vec(), ..Changes::default() })
+    }
+
+    /// An offer that begins ICE anew (RFC 8445, 9), with the tracks that there are.
+    pub fn offer_restart(&mut self) -> Option<String> {
+        self.offer_changes(&Changes { restarts: true, ..Changes::default() })
+    }
+
+    /// An offer of what is to be otherwise; nothing without any change. What was offered before and is not answered counts no more.
+    pub fn offer_changes(&mut self, changes: &Changes) -> Option<String> {
         let mut api = self.rtc.sdp_api();
-        for (kind, sends, receives) in tracks {
+        for (kind, sends, receives) in &changes.add {
             let kind = if *kind == Kind::Audio { MediaKind::Audio } else { MediaKind::Video };
-            let direction = match (sends, receives) {
-                (true, true) => Direction::SendRecv,
-                (true, false) => Direction::SendOnly,
-                (false, true) => Direction::RecvOnly,
-                (false, false) => Direction::Inactive,
-            };
-            api.add_media(kind, direction, Some(STREAM.to_owned()), None, None);
+            api.add_media(kind, direction(*sends, *receives), Some(STREAM.to_owned()), None, None);
+        }
+        for (track, sends, receives) in &changes.turn {
+            api.set_direction(track.0, direction(*sends, *receives));
+        }
+        if changes.restarts {
+            api.ice_restart(true);
         }
         let (offer, pending) = api.apply()?;
         self.pending = Some(pending);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use millstream_signaling::message::ClientMessage;
-use millstream_signaling::shell::hub::LocalPeer;
+use millstream_signaling::shell::peer::Peer;
 use tokio::sync::mpsc;
 
 use crate::control::{Control, Controls};
@@ -19,14 +19,14 @@ pub(super) type Answered = Arc<AtomicBool>;
 /// Has what a session is asked for through signaling. The other end hears of its end when this is dropped.
 pub(super) struct Call {
     asked: mpsc::Receiver<Control>,
-    peer: Weak<LocalPeer>,
+    peer: Weak<Peer>,
     session: String,
     answered: Answered,
 }
 
 impl Call {
     /// One for a session of a peer, and where it is asked for something.
-    pub(super) fn new(peer: &Arc<LocalPeer>, session: &str) -> (Self, mpsc::Sender<Control>, Answered) {
+    pub(super) fn new(peer: &Arc<Peer>, session: &str) -> (Self, mpsc::Sender<Control>, Answered) {
         let (sender, asked) = mpsc::channel(MAX_WAITING);
         let answered = Answered::default();
         let call = Self { asked, peer: Arc::downgrade(peer), session: session.to_owned(), answered: answered.clone() };

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
-use millstream_core::{BuildCx, Element, Factory, PadId, PadTemplate, Result, Sink, SinkCx};
-use millstream_server::http::Server;
+use millstream_core::{BuildCx, Element, Factory, PadId, PadTemplate, Result, Secret, Sink, SinkCx};
 use millstream_signaling::message::Purpose;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::settings::{check, default_path};
+use super::settings::{At, check};
 use super::worker::{Host, Work, Worker};
 use crate::control::Controls;
 use crate::ice::{IceServer, IceTransport, Reach, Ways};
@@ -19,7 +18,6 @@ use crate::offer::Offer;
 use crate::ports::Ports;
 use crate::send::{AUDIO_CAPS, Audience, Repair, Sender, Stage, VIDEO_CAPS};
 use crate::whep::{default_max_viewers, yes};
-use crate::whip::default_listen;
 
 const NAME: &str = "webrtcsink";
 
@@ -27,18 +25,27 @@ const NAME: &str = "webrtcsink";
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WebRtcSinkSettings {
-    /// `listen` of the `signalingserver` that viewers come to, in the same process.
-    #[serde(default = "default_listen")]
-    pub listen: SocketAddr,
-    /// `path` of it.
-    #[serde(default = "default_path")]
-    pub path: String,
+    /// `listen` of the `signalingserver` that viewers come to, in the same process: `127.0.0.1:8080` without it.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// `path` of it: `/signal` without it.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// URL of a signaling server in another process or on another machine, in place of `listen` and `path`: `wss://HOST/signal`.
+    #[serde(default)]
+    pub signaling: Option<String>,
+    /// Who the element is at a server elsewhere. Without it that says the token, or the element makes one up.
+    #[serde(default)]
+    pub identity: Option<String>,
+    /// What proves that at a server elsewhere: a key, or a signed token with the role `worker`.
+    #[serde(default)]
+    pub token: Option<Secret>,
     /// Name of the stream that viewers say.
     pub stream: String,
     /// Joins this room, and serves its members only. Those may offer to the element directly, too.
     #[serde(default)]
     pub room: Option<String>,
-    /// Address and port to send media from, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`.
+    /// Address and port to send media from, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`; with `signaling` any port of every address.
     /// Elements with the same one share it.
     #[serde(default)]
     pub udp: Option<SocketAddr>,
@@ -66,7 +73,8 @@ pub struct WebRtcSinkSettings {
 
 impl WebRtcSinkSettings {
     fn check(&self) -> Result<()> {
-        check(&self.path, &self.stream, self.room.as_deref())?;
+        check(&self.stream, self.room.as_deref())?;
+        self.at().check()?;
         self.ice_transport.check(self.ice_servers.as_deref())?;
         self.repair.check()
     }
@@ -75,9 +83,19 @@ impl WebRtcSinkSettings {
         Ways::new(self.ice_servers.as_deref(), self.ice_transport, self.advertise.as_deref())
     }
 
+    fn at(&self) -> At<'_> {
+        At {
+            listen: self.listen,
+            path: self.path.as_deref(),
+            signaling: self.signaling.as_deref(),
+            identity: self.identity.as_deref(),
+            token: self.token.as_ref(),
+        }
+    }
+
     fn work(&self) -> Work {
-        let (path, stream, room) = (self.path.clone(), self.stream.clone(), self.room.clone());
-        Work { element: NAME, listen: self.listen, path, stream, purpose: Purpose::Play, room }
+        let (stream, room) = (self.stream.clone(), self.room.clone());
+        Work { element: NAME, place: self.at().place(), stream, purpose: Purpose::Play, room }
     }
 }
 
@@ -88,13 +106,14 @@ pub fn factory() -> Factory {
         .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("The sound."))
         .checked(WebRtcSinkSettings::check)
         .details(
-            "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process. A \
-             viewer says `play` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. Who may \
+            "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process, or of one \
+             elsewhere that `signaling` names. A viewer says `play` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. Who may \
              is what the tokens of the server say.\n\n\
              - A viewer offers to receive; the answer has the candidates of this side inside, those of the viewer may come at any time. A second offer in \
              the session begins ICE anew.\n\
              - Who comes before the stream has begun, has no codec of it, or finds `max-viewers` there, is refused with the reason.\n\
              - With `room` the element is a member of that room, so that everybody sees that it is there, and serves members only.\n\
+             - At a server elsewhere the element shows its `token`. Media go on while that server is away, and conversations when it is back.\n\
              - Packets made once, the group that has begun, lost packets, viewers that fall behind, and `repair` are as with `whepserversink`.\n\n\
              Posts `players` with their `count` when one comes or goes.",
         )
@@ -139,8 +158,8 @@ impl Sink for WebRtcSink {
     fn run(self: Box<Self>, mut cx: SinkCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let Self { settings, pads } = *self;
-            let server = Server::at(&cx.env, settings.listen)?;
-            let ports = Ports::at(&cx.env, settings.udp.unwrap_or(server.local()))?;
+            let (_server, at) = settings.at().place().open(&cx.env)?;
+            let ports = Ports::at(&cx.env, settings.udp.unwrap_or(at))?;
             let meter = Meters::add(&cx.env, NAME, &settings.stream);
             let linked = [pads.0.is_some(), pads.1.is_some()];
             let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter));
@@ -152,10 +171,7 @@ impl Sink for WebRtcSink {
             let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(seats));
             tracing::info!(stream = settings.stream, "serves viewers through signaling");
             let sender = Sender::new(cx, stage.clone(), pads, settings.repair);
-            let ended = tokio::select! {
-                ended = sender.run() => ended,
-                failed = worker.run() => failed,
-            };
+            let ended = worker.run(sender.run()).await;
             stage.end();
             ended
         })

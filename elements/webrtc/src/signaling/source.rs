@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::settings::units::DurationSetting;
-use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Source, SourceCx, TimeDelta};
-use millstream_server::http::Server;
+use millstream_core::{BuildCx, Element, Factory, PadTemplate, Result, Secret, Source, SourceCx, TimeDelta};
 use millstream_signaling::message::Purpose;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::settings::{check, default_path};
+use super::settings::{At, check};
 use super::worker::{Host, Work, Worker};
 use crate::control::Controls;
 use crate::ice::{IceServer, IceTransport, Reach, Ways};
@@ -21,7 +20,7 @@ use crate::receive::{
     AUDIO_CAPS, About, DuplicatePolicy, Intake, Pads, Publications, Receiver, VIDEO_CAPS, check_codecs, codecs,
 };
 use crate::session::Codec;
-use crate::whip::{default_grace, default_listen};
+use crate::whip::default_grace;
 
 const NAME: &str = "webrtcsrc";
 
@@ -29,13 +28,22 @@ const NAME: &str = "webrtcsrc";
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WebRtcSrcSettings {
-    /// `listen` of the `signalingserver` that publishers come to, in the same process.
-    #[serde(default = "default_listen")]
-    pub listen: SocketAddr,
-    /// `path` of it.
-    #[serde(default = "default_path")]
-    pub path: String,
-    /// Address and port to receive media at, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`.
+    /// `listen` of the `signalingserver` that publishers come to, in the same process: `127.0.0.1:8080` without it.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// `path` of it: `/signal` without it.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// URL of a signaling server in another process or on another machine, in place of `listen` and `path`: `wss://HOST/signal`.
+    #[serde(default)]
+    pub signaling: Option<String>,
+    /// Who the element is at a server elsewhere. Without it that says the token, or the element makes one up.
+    #[serde(default)]
+    pub identity: Option<String>,
+    /// What proves that at a server elsewhere: a key, or a signed token with the role `worker`.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// Address and port to receive media at, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`; with `signaling` any port of every address.
     /// Elements with the same one share it.
     #[serde(default)]
     pub udp: Option<SocketAddr>,
@@ -69,7 +77,8 @@ pub struct WebRtcSrcSettings {
 
 impl WebRtcSrcSettings {
     fn check(&self) -> Result<()> {
-        check(&self.path, &self.stream, self.room.as_deref())?;
+        check(&self.stream, self.room.as_deref())?;
+        self.at().check()?;
         self.ice_transport.check(self.ice_servers.as_deref())?;
         check_codecs(self.codecs.as_deref())
     }
@@ -83,11 +92,20 @@ impl WebRtcSrcSettings {
         Ways::new(self.ice_servers.as_deref(), self.ice_transport, self.advertise.as_deref())
     }
 
+    fn at(&self) -> At<'_> {
+        At {
+            listen: self.listen,
+            path: self.path.as_deref(),
+            signaling: self.signaling.as_deref(),
+            identity: self.identity.as_deref(),
+            token: self.token.as_ref(),
+        }
+    }
+
     fn work(&self) -> Work {
         Work {
             element: NAME,
-            listen: self.listen,
-            path: self.path.clone(),
+            place: self.at().place(),
             stream: self.stream.clone(),
             purpose: Purpose::Publish,
             room: self.room.clone(),
@@ -103,14 +121,15 @@ pub fn factory() -> Factory {
         .live(|_: &WebRtcSrcSettings| true)
         .checked(WebRtcSrcSettings::check)
         .details(
-            "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process. Who \
-             publishes says `publish` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. \
+            "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process, or of one \
+             elsewhere that `signaling` names. Who publishes says `publish` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. \
              Who may is what the tokens of the server say.\n\n\
              - The answer has the candidates of this side inside; those of the publisher may come at any time. A second offer in the session begins ICE \
              anew, or changes codecs.\n\
              - A publisher whose connection to the server is lost goes on publishing, and resumes the conversation. One that hangs up, or is not reached any \
              more for some seconds, has left.\n\
              - With `room` the element is a member of that room, so that everybody sees that it is there, and takes in members only.\n\
+             - At a server elsewhere the element shows its `token`. Media go on while that server is away, and conversations when it is back.\n\
              - Codecs, key frames, times, and the next publisher are as with `whipserversrc`. Who cannot be taken in is refused with the reason.\n\n\
              Posts `published` and `unpublished` with the `stream`.",
         )
@@ -145,8 +164,8 @@ impl Source for WebRtcSrc {
     fn run(self: Box<Self>, mut cx: SourceCx) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let Self { settings, codecs, pads } = *self;
-            let server = Server::at(&cx.env, settings.listen)?;
-            let ports = Ports::at(&cx.env, settings.udp.unwrap_or(server.local()))?;
+            let (_server, at) = settings.at().place().open(&cx.env)?;
+            let ports = Ports::at(&cx.env, settings.udp.unwrap_or(at))?;
             let reach = Reach::open(&cx.env, ports, settings.ways())?;
             let troubles = reach.gathered().await;
             cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
@@ -155,10 +174,7 @@ impl Source for WebRtcSrc {
             let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(intake));
             tracing::info!(stream = settings.stream, "waits for a publisher through signaling");
             let mut receiver = Receiver::new(settings.about(), cx, pads, publications);
-            tokio::select! {
-                ended = receiver.run() => ended,
-                failed = worker.run() => failed,
-            }
+            worker.run(receiver.run()).await
         })
     }
 }

@@ -1,18 +1,20 @@
 //! A worker of our signaling: speaks with those who come, and has their sessions made.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use millstream_core::{Env, Result};
-use millstream_signaling::message::{ClientMessage, Purpose, RejectReason, ServerMessage};
-use millstream_signaling::shell::hub::LocalPeer;
+use millstream_core::{Env, Error, Result};
+use millstream_signaling::client::Credentials;
+use millstream_signaling::message::{ClientMessage, Code, Purpose, RejectReason, ServerMessage, WelcomeState};
 use millstream_signaling::shell::hubs::Hubs;
+use millstream_signaling::shell::peer::Peer;
+use millstream_signaling::shell::remote::RemotePeer;
 use tokio::sync::{mpsc, oneshot};
 
 use super::call::Call;
-use super::settings::{PATIENCE, no_server};
+use super::settings::{PATIENCE, Place, no_server};
 use crate::control::{Control, Controls};
 use crate::offer::Offer;
 
@@ -30,8 +32,7 @@ pub(super) struct Work {
     /// Name of the kind of element.
     pub(super) element: &'static str,
     /// Where the server is found.
-    pub(super) listen: SocketAddr,
-    pub(super) path: String,
+    pub(super) place: Place,
     /// What it serves.
     pub(super) stream: String,
     pub(super) purpose: Purpose,
@@ -48,11 +49,20 @@ pub(super) struct Worker {
 
 /// What is known at one server.
 struct There {
-    peer: Arc<LocalPeer>,
+    peer: Arc<Peer>,
     /// Sessions, and where each is asked for something.
-    calls: HashMap<String, mpsc::Sender<Control>>,
+    calls: HashMap<String, Live>,
     /// Who is in the room.
     members: HashSet<String>,
+    /// The server has said that it sends those who come.
+    serves: bool,
+}
+
+/// A session that goes on.
+struct Live {
+    asked: mpsc::Sender<Control>,
+    /// The other end.
+    with: String,
 }
 
 impl Drop for There {
@@ -62,51 +72,128 @@ impl Drop for There {
     }
 }
 
+impl There {
+    fn new(peer: Peer) -> Self {
+        Self { peer: Arc::new(peer), calls: HashMap::new(), members: HashSet::new(), serves: false }
+    }
+}
+
 impl Worker {
     pub(super) fn new(env: Env, work: Work, host: Arc<dyn Host>) -> Self {
         Self { env, work, host }
     }
 
-    /// Speaks until the end of time. A server that goes is waited for; sessions go on meanwhile.
+    /// Speaks until the job is done. A server that goes is waited for; sessions go on meanwhile.
     ///
     /// # Errors
-    /// When there is no server at first.
-    pub(super) async fn run(&self) -> Result<()> {
-        let Work { listen, path, .. } = &self.work;
-        let mut hub = tokio::select! {
-            hub = Hubs::at(&self.env, *listen, path) => hub,
-            () = self.env.clock.sleep_until(self.env.clock.now() + PATIENCE) => return Err(no_server(*listen, path)),
-        };
+    /// Those of the job; when there is no server in this process at first, or one elsewhere will not do.
+    pub(super) async fn run(&self, job: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut job = pin!(job);
         // Sessions of a server that has gone hear of nothing any more, but go on.
         let mut gone = Vec::new();
+        let mut is_first = true;
         loop {
-            // Several workers may serve a stream.
-            let identity = format!("{}-{:016x}", self.work.element, self.env.random());
-            let peer = Arc::new(hub.worker(&identity));
-            drop(hub);
-            let mut there = There { peer, calls: HashMap::new(), members: HashSet::new() };
-            self.introduce(&there);
-            while let Some(envelope) = there.peer.hear().await {
-                self.hear(&mut there, &envelope.message);
+            let peer = tokio::select! {
+                ended = &mut job => return ended,
+                peer = self.find(std::mem::take(&mut is_first)) => peer?,
+            };
+            let mut there = There::new(peer);
+            let ended = tokio::select! {
+                ended = &mut job => Some(ended),
+                spoken = self.speak(&mut there) => spoken.err().map(Err),
+            };
+            if let Some(ended) = ended {
+                return self.leave(there, ended).await;
             }
             tracing::info!("the signaling server has gone; waits for it");
             gone.retain(|call: &mpsc::Sender<Control>| !call.is_closed());
-            gone.extend(std::mem::take(&mut there.calls).into_values());
-            drop(there);
-            hub = Hubs::at(&self.env, *listen, path).await;
+            gone.extend(std::mem::take(&mut there.calls).into_values().map(|live| live.asked));
         }
     }
 
-    fn introduce(&self, there: &There) {
+    /// A peer of the server, which is waited for.
+    async fn find(&self, is_first: bool) -> Result<Peer> {
+        // Several workers may serve a stream.
+        let identity = || format!("{}-{:016x}", self.work.element, self.env.random());
+        match &self.work.place {
+            Place::Here { listen, path } => {
+                let patience = async {
+                    match is_first {
+                        true => self.env.clock.sleep_until(self.env.clock.now() + PATIENCE).await,
+                        false => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    hub = Hubs::at(&self.env, *listen, path) => Ok(Peer::Local(hub.worker(&identity()))),
+                    () = patience => Err(no_server(*listen, path)),
+                }
+            }
+            Place::There { url, credentials } => {
+                let named = credentials.identity.clone().or_else(|| Some(identity()));
+                let credentials = Credentials { identity: named, token: credentials.token.clone() };
+                Ok(Peer::Remote(RemotePeer::at(&self.env, url, credentials)))
+            }
+        }
+    }
+
+    /// Speaks until a server in this process has gone.
+    async fn speak(&self, there: &mut There) -> Result<()> {
+        let peer = there.peer.clone();
+        while let Some(envelope) = peer.hear().await? {
+            self.hear(there, &envelope.message)?;
+        }
+        Ok(())
+    }
+
+    async fn leave<T>(&self, mut there: There, ended: T) -> T {
+        // The sessions end with the job; who has them hears that from the server.
+        there.calls.clear();
+        let peer = there.peer.clone();
+        drop(there);
+        if let Some(peer) = Arc::into_inner(peer) {
+            peer.leave().await;
+        }
+        ended
+    }
+
+    /// Says what it is, to a server that does not know it.
+    fn introduce(&self, there: &mut There, state: WelcomeState) {
+        if state == WelcomeState::Resumed {
+            return;
+        }
+        there.serves = false;
+        there.members.clear();
         let (streams, purposes) = (vec![self.work.stream.clone()], vec![self.work.purpose]);
         there.peer.say(ClientMessage::Worker { streams, purposes });
         if let Some(room) = self.work.room.clone() {
             there.peer.say(ClientMessage::Join { room });
         }
+        there.calls.retain(|_, live| !live.asked.is_closed());
+        if state == WelcomeState::Restored {
+            for (session, live) in &there.calls {
+                let (session, with) = (session.clone(), live.with.clone());
+                there.peer.say(ClientMessage::Reopen { session, with, polite: false });
+            }
+        }
     }
 
-    fn hear(&self, there: &mut There, message: &ServerMessage) {
+    /// Something was not done.
+    fn refused(&self, there: &There, code: Code, message: &str, hint: Option<&str>) -> Result<()> {
+        let is_barred = matches!(code, Code::NotAllowed | Code::RoomFull | Code::RoomKicked | Code::TooManyRooms);
+        let is_outside = self.work.room.is_some() && there.members.is_empty();
+        if !is_barred || (there.serves && !is_outside) {
+            tracing::debug!(message, "the signaling server did not do it");
+            return Ok(());
+        }
+        let property = if there.serves { "room" } else { "token" };
+        let error = Error::settings(format!("the signaling server refuses: {message}")).on_property(property);
+        Err(error.hint(hint.unwrap_or("what the token of this element allows is for that server to say")))
+    }
+
+    fn hear(&self, there: &mut There, message: &ServerMessage) -> Result<()> {
         match message {
+            ServerMessage::Welcome { state, .. } => self.introduce(there, *state),
+            ServerMessage::Serving { .. } => there.serves = true,
             ServerMessage::Publish { session, from, .. } | ServerMessage::Play { session, from, .. } => {
                 let admitted = self.knows(there, &from.peer).and_then(|()| self.host.admits());
                 there.peer.say(match admitted {
@@ -114,12 +201,12 @@ impl Worker {
                     Err(message) => ClientMessage::Refuse { session: session.clone(), message },
                 });
             }
-            ServerMessage::Offer { session, sdp, collides: false, .. } => self.offer(there, session, sdp),
+            ServerMessage::Offer { session, from, sdp, collides: false } => self.offer(there, session, from, sdp),
             ServerMessage::Candidate { session, candidate: Some(candidate), .. } => {
                 // The end of a generation is an empty one.
                 let line = candidate.candidate.trim();
-                if let Some(call) = there.calls.get(session).filter(|_| !line.is_empty()) {
-                    let _ = call.try_send(Control::Candidates(vec![line.to_owned()]));
+                if let Some(live) = there.calls.get(session).filter(|_| !line.is_empty()) {
+                    let _ = live.asked.try_send(Control::Candidates(vec![line.to_owned()]));
                 }
             }
             ServerMessage::Ended { session, .. } => drop(there.calls.remove(session)),
@@ -132,9 +219,10 @@ impl Worker {
             }
             ServerMessage::MemberJoined { member, .. } => drop(there.members.insert(member.peer.clone())),
             ServerMessage::MemberLeft { peer, .. } => drop(there.members.remove(peer)),
-            ServerMessage::Error { message, .. } => tracing::debug!(message, "the signaling server did not do it"),
+            ServerMessage::Error { code, message, hint } => self.refused(there, *code, message, hint.as_deref())?,
             _ => {}
         }
+        Ok(())
     }
 
     /// Whether somebody is in the room, if it has to be.
@@ -145,20 +233,20 @@ impl Worker {
         }
     }
 
-    fn offer(&self, there: &mut There, session: &str, sdp: &str) {
+    fn offer(&self, there: &mut There, session: &str, from: &str, sdp: &str) {
         let refuse = |message: String| ClientMessage::Refuse { session: session.to_owned(), message };
         let offer = match Offer::read(sdp) {
             Ok(offer) => offer,
             Err(refused) => return there.peer.say(refuse(refused.to_string())),
         };
-        if let Some(call) = there.calls.get(session) {
-            return self.offer_again(there, session, call, offer);
+        if let Some(live) = there.calls.get(session) {
+            return self.offer_again(there, session, &live.asked, offer);
         }
-        let (call, sender, answered) = Call::new(&there.peer, session);
+        let (call, asked, answered) = Call::new(&there.peer, session);
         match self.host.open(&offer, Box::new(call)) {
             Ok(sdp) => {
                 answered.store(true, Ordering::Relaxed);
-                there.calls.insert(session.to_owned(), sender);
+                there.calls.insert(session.to_owned(), Live { asked, with: from.to_owned() });
                 there.peer.say(ClientMessage::Answer { session: session.to_owned(), sdp });
             }
             Err(message) => there.peer.say(refuse(message)),

@@ -160,14 +160,29 @@ impl Request {
     }
 
     async fn send_on(&self, env: &Env, stream: Box<dyn NetStream>, led: Led) -> Result<Response> {
-        let (mut sender, connection) =
-            http1::handshake(Io::new(stream, env.clone())).await.map_err(|e| self.lost(e))?;
-        // The answer says how its body ended; what the connection says besides concerns nobody.
-        let task = env.tasks.spawn(Box::pin(async move { drop(connection.await) }));
-        let answered = sender.send_request(self.on_wire()?).await.map_err(|e| self.lost(e))?;
+        let (answered, task) = self.exchange_on(env, stream).await?;
         let (head, body) = answered.into_parts();
         let (url, redirects) = (self.url.clone(), self.redirects);
         Ok(Response { status: head.status, headers: head.headers, url, led, redirects, body, _task: task })
+    }
+
+    /// Sends it, wherever redirects would lead, and waits for the head of the answer, which may go on as another protocol as long as the task lives.
+    pub(super) async fn exchange(&self, env: &Env) -> Result<(hyper::Response<Incoming>, TaskHandle)> {
+        let stream = self.connect(env, &self.url, None).await?;
+        self.exchange_on(env, stream).await
+    }
+
+    async fn exchange_on(
+        &self,
+        env: &Env,
+        stream: Box<dyn NetStream>,
+    ) -> Result<(hyper::Response<Incoming>, TaskHandle)> {
+        let (mut sender, connection) =
+            http1::handshake(Io::new(stream, env.clone())).await.map_err(|e| self.lost(e))?;
+        // The answer says how its body ended; what the connection says besides concerns nobody.
+        let task = env.tasks.spawn(Box::pin(async move { drop(connection.with_upgrades().await) }));
+        let answered = sender.send_request(self.on_wire()?).await.map_err(|e| self.lost(e))?;
+        Ok((answered, task))
     }
 
     /// RFC 9112, 3.2.1: the target is path and query; the host is a header.

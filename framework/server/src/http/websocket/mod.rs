@@ -4,6 +4,7 @@
 //! query are looked at as for every player.
 
 mod frame;
+mod open;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,9 +19,12 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::rt::{Read as _, ReadBuf, Write as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Response, StatusCode, Version};
+use millstream_core::Env;
 use sha1::{Digest as _, Sha1};
 
-use self::frame::{ClientFrame, Opcode, Status};
+pub use self::open::Opened;
+
+use self::frame::{End, Frame, Opcode, Status};
 use super::answer::text;
 use super::body::{Body, Live, Slices};
 use super::routes::{Ask, Connection};
@@ -50,7 +54,7 @@ pub enum Message {
     Close(u16, String),
 }
 
-/// What is heard of a client.
+/// What is heard of the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A message of text.
@@ -63,13 +67,13 @@ pub enum Heard {
 
 /// One end of a conversation. It is dropped when the connection is over.
 pub trait Talk: Send {
-    /// Longest message of the client, in bytes; a longer one ends the connection.
+    /// Longest message of the other end, in bytes; a longer one ends the connection.
     fn longest(&self) -> usize {
         LISTENER_SAYS
     }
     /// What to say next; nothing at the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>>;
-    /// Hears the client. Whoever wants to answer wakes the task of [`Talk::poll_next`].
+    /// Hears the other end. Whoever wants to answer wakes the task of [`Talk::poll_next`].
     fn hear(&mut self, heard: Heard) {
         let _ = heard;
     }
@@ -130,17 +134,7 @@ impl Handshake {
         let upgrade = self.upgrade;
         self.connection.go_on_with(Box::pin(async move {
             if let Ok(stream) = upgrade.await {
-                let mut socket = Socket {
-                    stream,
-                    talk,
-                    input: BytesMut::new(),
-                    begun: None,
-                    pongs: VecDeque::new(),
-                    output: Slices::default(),
-                    closing: false,
-                };
-                // The other end is gone, or has been told what is wrong.
-                let _ = poll_fn(|cx| socket.poll(cx)).await;
+                Socket::new(stream, talk, None).run().await;
             }
         }));
         let mut response = Response::new(Body::Full(Bytes::new()));
@@ -176,9 +170,32 @@ struct Socket {
     output: Slices,
     /// The last frame is on its way.
     closing: bool,
+    /// Makes keys that mask, at the end that asked for the connection.
+    masks: Option<Env>,
 }
 
 impl Socket {
+    fn new(stream: Upgraded, talk: Box<dyn Talk>, masks: Option<Env>) -> Self {
+        let (input, pongs, output) = (BytesMut::new(), VecDeque::new(), Slices::default());
+        Self { stream, talk, input, begun: None, pongs, output, closing: false, masks }
+    }
+
+    async fn run(mut self) {
+        // The other end is gone, or has been told what is wrong.
+        let _ = poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn frame(&self, opcode: Opcode, payload: Slices) -> Slices {
+        match &self.masks {
+            None => frame::plain(opcode, payload),
+            Some(env) => {
+                // Where the system has no random numbers, what is sent is no less safe than over any other TCP.
+                let key = env.key().ok().and_then(|key| key.first_chunk().copied());
+                frame::masked(opcode, payload, key.unwrap_or_default())
+            }
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(over) = self.poll_read(cx) {
             return Poll::Ready(over);
@@ -198,14 +215,13 @@ impl Socket {
                 return Pin::new(&mut self.stream).poll_shutdown(cx);
             }
             if let Some(payload) = self.pongs.pop_front() {
-                self.output.push(frame::head(Opcode::Pong, payload.len()));
-                self.output.push(payload);
+                self.output = self.frame(Opcode::Pong, payload.into());
                 continue;
             }
             match ready!(self.talk.poll_next(cx)) {
-                Some(Message::Text(text)) => self.output = message(Opcode::Text, text.into()),
-                Some(Message::Binary(slices)) => self.output = message(Opcode::Binary, slices),
-                Some(Message::Ping) => self.output = message(Opcode::Ping, Slices::default()),
+                Some(Message::Text(text)) => self.output = self.frame(Opcode::Text, text.into()),
+                Some(Message::Binary(slices)) => self.output = self.frame(Opcode::Binary, slices),
+                Some(Message::Ping) => self.output = self.frame(Opcode::Ping, Slices::default()),
                 Some(Message::Close(code, words)) => self.close_with(code, &words),
                 None => self.close(Status::Normal),
             }
@@ -217,11 +233,12 @@ impl Socket {
     }
 
     fn close_with(&mut self, code: u16, words: &str) {
-        self.output.push(frame::close(code, words));
+        let farewell = self.frame(Opcode::Close, frame::farewell(code, words).into());
+        self.output.append(farewell);
         self.closing = true;
     }
 
-    /// Takes what the client says; ready when it has gone.
+    /// Takes what the other end says; ready when it has gone.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut block = [0; READ_BLOCK];
@@ -239,8 +256,9 @@ impl Socket {
     }
 
     fn hear(&mut self) {
+        let from = if self.masks.is_some() { End::Server } else { End::Client };
         while !self.closing {
-            match frame::read(&mut self.input, self.talk.longest()) {
+            match frame::read(&mut self.input, self.talk.longest(), from) {
                 Ok(None) => return,
                 Ok(Some(frame)) => match frame.opcode {
                     Opcode::Close => self.close(Status::Normal),
@@ -263,7 +281,7 @@ impl Socket {
     }
 
     /// Puts the frames of a message together (RFC 6455, 5.4).
-    fn assemble(&mut self, frame: ClientFrame) -> Result<Option<Heard>, Status> {
+    fn assemble(&mut self, frame: Frame) -> Result<Option<Heard>, Status> {
         let (opcode, payload) = match (frame.opcode, self.begun.take()) {
             (Opcode::Continuation, None) | (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Status::Protocol),
             (Opcode::Continuation, Some((opcode, mut begun))) => {
@@ -284,12 +302,6 @@ impl Socket {
             _ => Ok(Some(Heard::Binary(payload.freeze()))),
         }
     }
-}
-
-fn message(opcode: Opcode, slices: Slices) -> Slices {
-    let mut message = Slices::from(frame::head(opcode, slices.len()));
-    message.append(slices);
-    message
 }
 
 #[cfg(test)]
