@@ -1,4 +1,9 @@
-//! `doctor [FILE]`.
+//! `doctor [FILE]` and `doctor webrtc URL`.
+
+#[cfg(feature = "webrtc")]
+mod text;
+#[cfg(feature = "webrtc")]
+mod webrtc;
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +19,17 @@ use super::outputs::{inputs, outputs};
 use super::{Exit, Outcome, load, numbers, report, terminal};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Examples:
   millstream doctor                              # what is installed here
   millstream doctor pipelines/flv-to-hls.yaml    # what this pipeline would miss here
+  millstream doctor webrtc http://127.0.0.1:8080/whep/live/cam    # why it does not connect
 
 Exit code 0: nothing is missing; 2: something is.")]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    about: Option<About>,
     /// Pipeline file
     file: Option<String>,
     /// Give a param of the file a value; may be repeated
@@ -28,10 +37,21 @@ pub(crate) struct Args {
     set: Vec<(String, String)>,
 }
 
+#[derive(clap::Subcommand)]
+enum About {
+    /// Say why a WebRTC session with a server does not connect, and what to change
+    #[cfg(feature = "webrtc")]
+    Webrtc(webrtc::Args),
+}
+
 /// Programs that are good to have for looking at results. None is needed.
 const PLAYERS: [&str; 4] = ["ffplay", "mpv", "vlc", "ffprobe"];
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    #[cfg(feature = "webrtc")]
+    if let Some(About::Webrtc(args)) = &args.about {
+        return webrtc::run(args);
+    }
     let registry = load::registry();
     match &args.file {
         None => general(&registry),

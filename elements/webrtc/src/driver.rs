@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use millstream_core::{Env, Time, TimeDelta};
 
 use crate::control::Control;
+use crate::diagnose::{Checks, Pair};
 use crate::ports::Line;
 use crate::session::{Event, IceState, Output, Session};
 
@@ -22,6 +23,8 @@ pub struct Driver {
     session: Session,
     line: Line,
     env: Env,
+    /// What was tried, until the other end was reached.
+    checks: Checks,
     events: VecDeque<Event>,
     deadline: Time,
     /// When it is over unless the other end is reached.
@@ -39,6 +42,7 @@ impl Driver {
             session,
             line,
             env,
+            checks: Checks::default(),
             events: VecDeque::new(),
             deadline: Time::MAX,
             lost,
@@ -66,6 +70,11 @@ impl Driver {
     /// Whether it is over because the other end took leave.
     pub(crate) fn is_left(&self) -> bool {
         self.is_left
+    }
+
+    /// The pairs of candidates that were tried until the other end was reached.
+    pub fn pairs(&self) -> &[Pair] {
+        self.checks.pairs()
     }
 
     /// Does what the address of the session was asked for.
@@ -118,6 +127,7 @@ impl Driver {
                     let mut next = Some(first);
                     for _ in 0..BATCH {
                         let Some(datagram) = next else { break };
+                        self.checks.received(&datagram);
                         self.session.receive(now, &datagram);
                         self.drain();
                         next = self.line.try_receive();
@@ -139,7 +149,10 @@ impl Driver {
     fn drain(&mut self) {
         loop {
             match self.session.poll() {
-                Output::Send(datagram) => self.line.send(&datagram),
+                Output::Send(datagram) => {
+                    self.checks.sent(&datagram);
+                    self.line.send(&datagram);
+                }
                 Output::Event(event) => self.note(event),
                 Output::Wait(until) => {
                     self.deadline = until;
@@ -158,7 +171,11 @@ impl Driver {
                 self.is_left |= !self.is_over && self.session.has_not_failed();
                 return self.over();
             }
-            Event::Connected | Event::Ice(IceState::Connected | IceState::Completed) => self.lost = None,
+            Event::Connected => {
+                self.checks.settle();
+                self.lost = None;
+            }
+            Event::Ice(IceState::Connected | IceState::Completed) => self.lost = None,
             Event::Ice(IceState::Disconnected) => self.lost = Some(self.env.clock.now() + LOST),
             _ => {}
         }
@@ -167,6 +184,10 @@ impl Driver {
 
     fn over(&mut self) {
         if !std::mem::replace(&mut self.is_over, true) {
+            if !self.checks.is_settled() {
+                let unreached = self.session.unreached(self.checks.pairs());
+                self.events.push_back(Event::Unreached(Box::new(unreached)));
+            }
             self.events.push_back(Event::Closed);
         }
     }

@@ -11,6 +11,7 @@
 //! | RFC 6184, RFC 7741, RFC 9628, AV1 over RTP | frames into packets | [`packet`] |
 //! | ours, `docs/spec/signaling.md` | publishing and playing through our signaling | [`signaling`] |
 //! | RFC 9725, draft-ietf-wish-whep | publishing to and playing from servers of others | [`client`] |
+//! | RFC 8445, RFC 5780 | why a session does not connect | [`diagnose`] |
 //! | RFC 8840 | fragments of SDP with candidates | [`fragment`] |
 //!
 //! Sessions are apart from sockets: a [`session::Session`] knows neither, [`ports`] has one UDP socket for each address of the machine, for all
@@ -19,6 +20,7 @@
 pub mod client;
 mod control;
 pub mod demux;
+pub mod diagnose;
 pub mod driver;
 pub mod fragment;
 pub mod http;

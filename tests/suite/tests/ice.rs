@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use millstream_core::meter::Kind;
-use millstream_core::{Env, TimeDelta};
+use millstream_core::{Env, Message, MessageKind, TimeDelta};
 use millstream_graph::load_yaml;
 use millstream_graph::params::ParamSources;
 use millstream_graph::source::SourceText;
@@ -17,6 +17,7 @@ use millstream_tests::live::{self, Background, free_port, wait_for_port};
 use millstream_tests::peers;
 use millstream_tests::webrtc::request;
 use millstream_tests::world::{World, messages};
+use millstream_webrtc::diagnose::{EndpointReport, Reason, Try, try_endpoint};
 use millstream_webrtc::driver::Driver;
 use millstream_webrtc::ice::{IceServer, IceTransport, Reach, Ways};
 use millstream_webrtc::ports::Ports;
@@ -179,6 +180,66 @@ fn web_3_a_server_that_does_not_answer_costs_its_candidates_only_and_is_named() 
     let (answer, sees) = view(&world, Ways::default());
     assert_eq!(candidates(&answer, "relay").len(), 1, "{answer}");
     assert!(sees);
+}
+
+/// What a doctor at the viewer says of our server, and what our server says of it.
+fn diagnose(settings: &str, silent: &[SocketAddr]) -> (EndpointReport, Vec<Message>) {
+    let world = world();
+    let settings = format!("    listen: 10.0.0.1:8080\n{settings}");
+    let mut pipeline = show(&world.runtime, "plain.flv", &settings, "");
+    let mut bus = pipeline.bus().expect("a bus");
+    world.pass(TimeDelta::from_secs(1));
+    silent.iter().for_each(|address| world.net.silence(*address));
+    let wanted = Try {
+        url: "http://10.0.0.1:8080/whep/live/cam".to_owned(),
+        token: None,
+        publishes: false,
+        codecs: vec![Codec::H264],
+        ways: Ways::default(),
+        patience: TimeDelta::from_secs(10),
+    };
+    let env = world.runtime.env();
+    let env = env.clone().with_net(Arc::new(world.net.from([10, 0, 0, 2])), env.tasks.clone());
+    let report = world.runtime.block_on(try_endpoint(&env, &wanted));
+    // The server waits for 30 s before it gives up.
+    world.pass(TimeDelta::from_secs(40));
+    (report, messages(&mut bus))
+}
+
+/// A field of the message `unreached`.
+fn unreached(messages: &[Message], field: &str) -> Option<String> {
+    messages.iter().find_map(|message| match &message.kind {
+        MessageKind::Element { name: "unreached", fields } => {
+            fields.iter().find(|(name, _)| *name == field).map(|(_, value)| value.clone())
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn web_3_a_wrong_advertised_address_is_named_by_doctor_and_by_the_server() {
+    let other: SocketAddr = ([10, 0, 0, 9], 9000).into();
+    let settings = "    udp: 10.0.0.9:9000\n    advertise: [10.0.0.7]\n";
+    let (report, said) = diagnose(settings, &[other]);
+    let told = vec![SocketAddr::from(([10, 0, 0, 7], 9000)), other];
+    assert_eq!(report.reason, Some(Reason::WrongAddress { told: told.clone(), reached: [10, 0, 0, 1].into() }));
+    assert!(report.reason.is_some_and(|reason| reason.hint().contains("set `advertise` of the server to 10.0.0.1")));
+    let tried: Vec<SocketAddr> = report.pairs.iter().filter(|pair| pair.asked > 0).map(|pair| pair.remote).collect();
+    assert!(told.iter().all(|told| tried.contains(told)), "both were tried: {tried:?}");
+    assert_eq!(unreached(&said, "reason").as_deref(), Some("nothing-came"), "{said:?}");
+    let text = unreached(&said, "text").unwrap_or_default();
+    assert!(text.contains("nothing came to 10.0.0.9:9000, 10.0.0.7:9000"), "{text}");
+    assert!(unreached(&said, "remote").is_some_and(|remote| remote.starts_with("10.0.0.2:")), "{said:?}");
+}
+
+#[test]
+fn web_3_doctor_says_that_udp_is_blocked_and_that_all_is_well() {
+    let (report, said) = diagnose("    udp: 10.0.0.1:9000\n", &[MEDIA.into()]);
+    assert_eq!(report.reason, Some(Reason::UdpBlocked { asked: vec![MEDIA.into()] }));
+    assert_eq!(unreached(&said, "reason").as_deref(), Some("nothing-came"), "{said:?}");
+    let (report, said) = diagnose("    udp: 10.0.0.1:9000\n", &[]);
+    assert_eq!((report.connected, report.reason), (true, None));
+    assert_eq!(unreached(&said, "reason"), None);
 }
 
 /// coturn with a user, on these ports.

@@ -307,7 +307,6 @@ fn web_2_whep_2_a_viewer_is_there_again_after_3_s() {
 }
 
 /// What the machine's clock says, as far as minutes go.
-#[expect(clippy::disallowed_methods, reason = "the time of day that others are told is the real one")]
 fn time_of_day() -> TimeDelta {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").into()
 }

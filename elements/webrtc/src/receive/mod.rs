@@ -122,6 +122,10 @@ impl Receiver {
                 Step::Notice(notice) => self.cx.tell(|out| notice.post(out)),
                 Step::Control(Some(control)) => self.control(control),
                 Step::Event(Event::Connected) => self.connected(),
+                Step::Event(Event::Unreached(unreached)) => {
+                    let message = unreached.message(Some(&self.stream));
+                    self.cx.tell(|out| out.post(message));
+                }
                 Step::Event(Event::Frame(frame)) => self.frame(frame).await?,
                 Step::Event(_) => {}
                 Step::Request(Request::KeyFrame) => self.want_key(),

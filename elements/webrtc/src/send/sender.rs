@@ -169,6 +169,9 @@ impl Sender {
             let fields = vec![("count", viewers.to_string())];
             self.cx.tell(|out| out.post(MessageKind::Element { name: "players", fields }));
         }
+        for viewer in self.stage.take_unreached() {
+            self.cx.tell(|out| out.post(viewer.message(None)));
+        }
         if let (Some(bits), Some(video)) = (self.stage.take_bitrate(), self.video) {
             self.cx.tell(|out| out.request(video, Request::Bitrate(bits)));
         }

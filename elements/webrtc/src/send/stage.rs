@@ -12,6 +12,7 @@ use millstream_server::http::hyper;
 use tokio::sync::{Notify, mpsc};
 
 use super::Repair;
+use crate::diagnose::Unreached;
 use crate::http::Rejected;
 use crate::packet::Packetizer;
 use crate::session::{Codec, Format, Packet};
@@ -27,6 +28,9 @@ const SURE: u32 = 8;
 
 /// Bytes of G.711 in a packet: 20 ms, which RFC 3551 (4.5, table 1) has as default.
 const G711_PACKET: usize = 160;
+
+/// Viewers that were never reached, and are told of at a time.
+const MAX_UNREACHED: usize = 16;
 
 /// Seconds after which a stream may have begun.
 const RETRY_LIVE: u32 = 2;
@@ -89,6 +93,8 @@ struct Now {
     group_bytes: usize,
     viewers: HashMap<u64, mpsc::Sender<Arc<Unit>>>,
     next: u64,
+    /// Viewers that were never reached, to be told of.
+    unreached: Vec<Unreached>,
     is_over: bool,
 }
 
@@ -291,6 +297,21 @@ impl Stage {
     /// The group that has begun.
     pub(super) fn group(&self) -> Vec<Arc<Unit>> {
         self.lock().group.clone()
+    }
+
+    /// A viewer was never reached.
+    pub(super) fn unreached(&self, viewer: Unreached) {
+        let mut now = self.lock();
+        // Where many are not, a few tell enough.
+        if now.unreached.len() < MAX_UNREACHED {
+            now.unreached.push(viewer);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Those that were not told of so far.
+    pub(super) fn take_unreached(&self) -> Vec<Unreached> {
+        std::mem::take(&mut self.lock().unreached)
     }
 
     /// A key frame is wanted.

@@ -89,6 +89,7 @@ impl Viewer {
                 Step::Unit(unit) if self.is_in_another_codec(&unit) => return Over::Codec,
                 Step::Control(control) => self.driver.control(control),
                 Step::Event(Event::Connected) => self.join(),
+                Step::Event(Event::Unreached(viewer)) => self.seat.stage().unreached(*viewer),
                 Step::Event(Event::KeyFrameWanted(_)) => self.key_wanted(),
                 Step::Event(Event::Bitrate(bits)) => self.seat.stage().bears(bits),
                 Step::Event(_) => {}

@@ -9,6 +9,7 @@ use str0m::media::{MediaAdded, MediaData, Mid};
 
 use super::instant::time;
 use super::{Codec, Format, Session};
+use crate::diagnose::Unreached;
 
 /// Which track of a session: what SDP calls `mid` (RFC 5888).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,6 +109,8 @@ pub enum Event {
     KeyFrameWanted(TrackId),
     /// What the way to the other end takes, in bits a second (TWCC or REMB).
     Bitrate(u64),
+    /// It is over, and the other end was never reached: what was tried. [`Event::Closed`] follows.
+    Unreached(Box<Unreached>),
     /// It is over.
     Closed,
 }
@@ -116,7 +119,11 @@ impl Session {
     pub(super) fn event(&mut self, event: str0m::Event) -> Option<Event> {
         use str0m::Event as Other;
         Some(match event {
-            Other::Connected => Event::Connected,
+            Other::Connected => {
+                // Nobody asks any more what was tried.
+                self.trickled = String::new();
+                Event::Connected
+            }
             Other::IceConnectionStateChange(state) => Event::Ice(ice(state)),
             Other::MediaAdded(MediaAdded { mid, .. }) => Event::Track(self.track(mid)?),
             Other::MediaChanged(changed) => Event::Track(self.track(changed.mid)?),

@@ -39,6 +39,7 @@ pub use negotiate::{Changes, Refused};
 pub use setup::{Carries, Setup};
 
 use self::instant::{instant, time};
+use crate::diagnose::{Pair, Unreached, candidates};
 
 /// What a session wants.
 #[derive(Debug)]
@@ -80,6 +81,9 @@ pub struct Session {
     pending: Option<str0m::change::SdpPendingOffer>,
     /// Further addresses of this end that only the other end knows: [`Setup::advertise`].
     advertised: Vec<SocketAddr>,
+    /// Every address of this end that the other one is told, and candidates of the other end that came later.
+    told: Vec<SocketAddr>,
+    trickled: String,
     sending: Vec<Sending>,
     failed: bool,
 }
@@ -104,8 +108,8 @@ impl Session {
         for candidate in setup.candidates() {
             rtc.add_local_candidate(candidate);
         }
-        let advertised = setup.advertised();
-        Self { rtc, now, remote: None, pending: None, advertised, sending: Vec::new(), failed: false }
+        let (advertised, told, trickled) = (setup.advertised(), setup.told(), String::new());
+        Self { rtc, now, remote: None, pending: None, advertised, told, trickled, sending: Vec::new(), failed: false }
     }
 
     /// The name by which the other end asks for this session in its STUN requests: a datagram belongs to it whose user name begins with that
@@ -127,6 +131,14 @@ impl Session {
     /// True when the other end was reached, and media may flow.
     pub fn is_connected(&self) -> bool {
         self.rtc.is_connected()
+    }
+
+    /// What is known of a session that nobody has reached, after these pairs were tried.
+    pub(crate) fn unreached(&self, pairs: &[Pair]) -> Unreached {
+        let all = format!("{}\n{}", self.remote.as_deref().unwrap_or_default(), self.trickled);
+        let (remote, names) = candidates(&all);
+        let remote = remote.into_iter().map(|told| told.address).collect();
+        Unreached { told: self.told.clone(), remote, names, pairs: pairs.to_vec() }
     }
 
     /// A datagram has come. What is none of this session's is left out.

@@ -14,6 +14,9 @@ use millstream_core::meter::Kind;
 /// each for itself (RFC 8830, 2).
 const STREAM: &str = "millstream";
 
+/// Bytes of candidates that are kept, to tell of them where a session is never reached.
+const MAX_TRICKLED: usize = 4 << 10;
+
 /// Why an offer or an answer cannot be used. The text is for the other end, and for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -120,6 +123,11 @@ impl Session {
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<(), Refused> {
         let line = line.trim();
         let line = line.strip_prefix("a=").unwrap_or(line);
+        if self.trickled.len() + line.len() < MAX_TRICKLED {
+            self.trickled.push_str("a=");
+            self.trickled.push_str(line);
+            self.trickled.push('\n');
+        }
         if is_name(line) {
             return Ok(());
         }

@@ -93,6 +93,15 @@ impl Setup {
         hosts.chain(reflexive).chain(relayed).filter_map(Result::ok).collect()
     }
 
+    /// Every address that the other end is told.
+    pub(super) fn told(&self) -> Vec<SocketAddr> {
+        let reflexive = self.reflexive.iter().map(|(mapped, _)| *mapped);
+        let mut told: Vec<SocketAddr> = self.addresses.iter().copied().chain(self.advertised()).collect();
+        told.extend(reflexive.chain(self.relayed.iter().copied()));
+        told.dedup();
+        told
+    }
+
     /// Candidates that only the other end knows of: the router makes them those of the sockets.
     pub(super) fn advertised(&self) -> Vec<SocketAddr> {
         let with = |socket: &SocketAddr| {

@@ -115,7 +115,7 @@ pub fn factory() -> Factory {
              - With `room` the element is a member of that room, so that everybody sees that it is there, and serves members only.\n\
              - At a server elsewhere the element shows its `token`. Media go on while that server is away, and conversations when it is back.\n\
              - Packets made once, the group that has begun, lost packets, viewers that fall behind, and `repair` are as with `whepserversink`.\n\n\
-             Posts `players` with their `count` when one comes or goes.",
+             Posts `players` with their `count` when one comes or goes. Who is never reached is told of with `unreached`: the `reason`, what to do, and the pairs that were tried.",
         )
         .example(
             "signalingserver  filesrc location=in.flv ! flvdemux name=d  d.video ! h264parse ! clocksync ! w.video  webrtcsink name=w stream=cam",

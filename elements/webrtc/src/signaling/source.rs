@@ -131,7 +131,7 @@ pub fn factory() -> Factory {
              - With `room` the element is a member of that room, so that everybody sees that it is there, and takes in members only.\n\
              - At a server elsewhere the element shows its `token`. Media go on while that server is away, and conversations when it is back.\n\
              - Codecs, key frames, times, and the next publisher are as with `whipserversrc`. Who cannot be taken in is refused with the reason.\n\n\
-             Posts `published` and `unpublished` with the `stream`.",
+             Posts `published` and `unpublished` with the `stream`. Who is never reached is told of with `unreached`: the `reason`, what to do, and the pairs that were tried.",
         )
         .example("signalingserver  webrtcsrc stream=cam name=w  w.video ! h264parse ! h.video  w.audio ! opusparse ! fakesink  hlssink name=h directory=cam")
 }

@@ -45,7 +45,7 @@ pub fn factory() -> Factory {
              a stream: `refuse` tells those who come (422) and the bus why there is nothing to see, `drop-audio` leaves out sound that cannot be \
              sent. An encoder before this element repairs both: `aacdec ! audioresample ! opusenc`.\n\n\
              The watch page of the listener (`/watch`) plays it.\n\n\
-             Posts `players` with their `count` when one comes or goes.",
+             Posts `players` with their `count` when one comes or goes. Who is never reached is told of with `unreached`: the `reason`, what to do, and the pairs that were tried.",
         )
         .example(
             "filesrc location=in.flv ! flvdemux name=d  d.video ! h264parse ! clocksync ! w.video  d.audio ! clocksync ! w.audio  \

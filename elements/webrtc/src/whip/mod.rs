@@ -50,7 +50,7 @@ pub fn factory() -> Factory {
              - Offers without DTLS-SRTP, BUNDLE or rtcp-mux, and those with several tracks of a kind, are refused (422).\n\
              - A session is patched with candidates and restarts of ICE as RFC 9725 says; with `lenient` also by clients that leave out \
              `If-Match`.\n\n\
-             Posts `published` and `unpublished` with the `stream`.",
+             Posts `published` and `unpublished` with the `stream`. Who is never reached is told of with `unreached`: the `reason`, what to do, and the pairs that were tried.",
         )
         .example("whipserversrc stream=cam name=w  w.video ! h264parse ! h.video  w.audio ! opusparse ! fakesink  hlssink name=h directory=cam")
 }
