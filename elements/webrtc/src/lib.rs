@@ -40,6 +40,7 @@ use millstream_core::Registry;
 
 /// Adds all elements of this crate.
 pub fn register(registry: &mut Registry) {
+    registry.add(send::gate::factory());
     registry.add(signaling::sink::factory());
     registry.add(signaling::source::factory());
     registry.add(whep::factory());

@@ -20,12 +20,14 @@
 //! | [`trace`] | conversations with peers, as events for people |
 //! | [`settings`] | one serde struct per element, many uses |
 //! | [`template`] | sources with which one text stands for many pipelines |
+//! | [`detour`] | what links into an element are led through |
 //! | [`wake`] | waking an element from a thread of its own |
 
 mod boxed;
 pub mod buffer;
 pub mod bus;
 pub mod caps;
+pub mod detour;
 pub mod element;
 pub mod env;
 pub mod error;
@@ -47,6 +49,7 @@ pub use boxed::BufferBox;
 pub use buffer::{Buffer, BufferFlags, Payload};
 pub use bus::{Dropped, Message, MessageKind};
 pub use caps::{Caps, CapsSet, Value};
+pub use detour::Detour;
 pub use element::{
     Aggregate, BlockingSource, Element, Flow, Need, PadId, PadSet, Produce, QueueLimits, Sink, SinkCx, Source,
     SourceCx, Transform,

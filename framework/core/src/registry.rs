@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde::de::DeserializeOwned;
 
 use crate::caps::CapsSet;
+use crate::detour::DetoursFn;
 use crate::element::{Element, PadId};
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -182,6 +183,7 @@ pub struct Factory {
     caps: Arc<CapsFn>,
     rewrites: Arc<LiveFn>,
     template_source: Arc<TemplateFn>,
+    pub(crate) detours: Option<Arc<DetoursFn>>,
 }
 
 impl Factory {
@@ -247,6 +249,7 @@ impl Factory {
             caps: Arc::new(|_| None),
             rewrites: Arc::new(|_| true),
             template_source: Arc::new(|_| None),
+            detours: None,
         }
     }
 

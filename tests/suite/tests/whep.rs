@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
-use millstream_core::MessageKind;
+use millstream_core::{MessageKind, Registry};
+use millstream_graph::load_launch;
 use millstream_runtime::{Pipeline, Runtime};
 use millstream_tests::live::{self, Background, free_port, wait, wait_for_port};
 use millstream_tests::peers::need;
+use millstream_tests::plugins;
 use millstream_tests::webrtc::{chromium, request};
 use millstream_tests::{millstream, root};
 
@@ -35,12 +37,17 @@ struct Ours {
 }
 
 fn serve(settings: &str) -> Ours {
+    serve_with(&millstream_elements::registry(), settings)
+}
+
+fn serve_with(registry: &Registry, settings: &str) -> Ours {
     let (runtime, rtmp, http) = (Runtime::new().expect("a runtime"), free_port(), free_port());
     let line = format!(
         "rtmpserversrc listen=127.0.0.1:{rtmp} stream=cam ! flvdemux name=d  d.video ! h264parse ! w.video  d.audio ! w.audio \
          whepserversink name=w listen=127.0.0.1:{http} stream=cam {settings}"
     );
-    let pipeline = live::start(&runtime, &line);
+    let graph = load_launch(&line, registry).unwrap_or_else(|error| panic!("{error}")).graph;
+    let pipeline = runtime.start(&graph).unwrap_or_else(|error| panic!("{error}"));
     wait_for_port(rtmp);
     Ours { runtime, pipeline, rtmp, http }
 }
@@ -91,7 +98,7 @@ fn web_1_b_frames_and_aac_are_refused_with_their_reason_or_left_out() {
     ours.wait_until_begun();
     let seen = chromium("play", &ours.endpoint(), 1, "any", "");
     let reason = seen["answer"].as_str().unwrap_or_default();
-    assert!(seen["status"] == 422 && reason.contains("AAC") && reason.contains("repair: drop-audio"), "{seen}");
+    assert!(seen["status"] == 422 && reason.contains("AAC") && reason.contains("repair: transcode"), "{seen}");
     let warned = std::iter::from_fn(|| bus.try_next())
         .any(|message| matches!(&message.kind, MessageKind::Warning(error) if error.to_string().contains("AAC")));
     assert!(warned, "the bus says so too");
@@ -111,6 +118,50 @@ fn web_1_b_frames_and_aac_are_refused_with_their_reason_or_left_out() {
     assert!(seen["status"] == 422 && reason.contains("B-frames"), "{seen}");
 }
 
+/// Nothing of a publisher can be sent as it is; all of it is seen and heard, by whoever comes first.
+fn assert_repaired(registry: &Registry, video: &[&str], audio: &[&str]) {
+    let ours = serve_with(registry, "repair=transcode");
+    let _publisher = publish(ours.rtmp, video, audio);
+    ours.wait_until_begun();
+    let seen = chromium("play", &ours.endpoint(), 4, "any", "");
+    assert_eq!(
+        (&seen["video"]["codec"], &seen["audio"]["codec"]),
+        (&"video/H264".into(), &"audio/opus".into()),
+        "{seen}"
+    );
+    assert!(seen["video"]["frames"].as_u64().is_some_and(|frames| frames > 60), "{seen}");
+    // The sine of ffmpeg has an amplitude of 1/8: its energy is 1/128 a second, half of it for what Chromium leaves out at the beginning.
+    assert!(seen["audio"]["energy"].as_f64().is_some_and(|energy| energy > 0.01), "{seen}");
+    let [bright, dark] = ["brightest", "darkest"].map(|level| seen["video"][level].as_u64().unwrap_or_default());
+    assert!(bright > 200 && dark < 60, "a test picture, and no black screen: {seen}");
+}
+
+#[test]
+fn web_1_repair_makes_opus_of_aac_and_passes_pictures() {
+    assert_repaired(&millstream_elements::registry(), NO_B, AAC);
+}
+
+#[test]
+fn web_1_repair_makes_pictures_without_b_frames_with_the_plugin_of_gstreamer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    plugins::gstreamer(dir.path());
+    assert_repaired(&plugins::registry(dir.path()), &["-bf", "2"], AAC);
+}
+
+#[test]
+fn web_1_without_the_plugin_it_is_named() {
+    let mut ours = serve("repair=transcode");
+    let mut bus = ours.pipeline.bus().expect("the first to ask");
+    let _publisher = publish(ours.rtmp, &["-bf", "2"], AAC);
+    ours.wait_until_begun();
+    let seen = chromium("play", &ours.endpoint(), 1, "any", "");
+    let reason = seen["answer"].as_str().unwrap_or_default();
+    assert!(seen["status"] == 422 && reason.contains("B-frames") && reason.contains("the GStreamer plugin"), "{seen}");
+    let warned = std::iter::from_fn(|| bus.try_next())
+        .any(|message| matches!(&message.kind, MessageKind::Warning(error) if error.to_string().contains("the GStreamer plugin")));
+    assert!(warned, "the bus says so too");
+}
+
 #[test]
 fn rtmp_to_whep_does_what_it_says() {
     let (rtmp, http) = (free_port(), free_port());
@@ -127,6 +178,7 @@ fn rtmp_to_whep_does_what_it_says() {
         (seen["status"] == 201).then_some(seen)
     });
     assert!(seen["video"]["frames"].as_u64().is_some_and(|frames| frames > 20), "{seen}");
+    assert!(seen["audio"]["energy"].as_f64().is_some_and(|energy| energy > 0.001), "AAC became Opus: {seen}");
 }
 
 /// One browser publishes, another one plays, and nothing is encoded in between.

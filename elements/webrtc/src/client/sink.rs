@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
-use millstream_core::{BuildCx, Element, Error, ErrorKind, Factory, PadId, PadTemplate, Result, Sink, SinkCx};
+use millstream_core::{BuildCx, Element, Error, ErrorKind, Factory, Result, Sink, SinkCx};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::Attempts;
 use super::settings::client_settings;
-use crate::send::{AUDIO_CAPS, Client, Delivery, Repair, Sender, Stage, VIDEO_CAPS};
+use crate::send::{Client, Delivery, Pads, Repair, Sender, Stage, with_pads};
 use crate::whep::yes;
 
 const NAME: &str = "whipsink";
@@ -29,7 +29,7 @@ pub struct WhipSinkSettings {
     /// Attempts to connect again in a row before the element fails. Without end when the source is live, 3 otherwise.
     #[serde(default)]
     pub retries: Option<u32>,
-    /// What becomes of a stream with AAC. With `refuse` the element fails, as it does with B-frames.
+    /// What becomes of a stream with B-frames or AAC. With `refuse` the element fails.
     #[serde(default)]
     pub repair: Repair,
     /// Begins with the group of pictures that has begun, in fast motion. Without it the server gets nothing to see before the next key frame.
@@ -40,16 +40,14 @@ pub struct WhipSinkSettings {
 
 impl WhipSinkSettings {
     fn check(&self) -> Result<()> {
-        self.repair.check()?;
         self.endpoint().map(drop)
     }
 }
 
 /// What is known of `whipsink`.
 pub fn factory() -> Factory {
-    Factory::new(NAME, "Network/Sink", "Publishes to a WHIP server", build)
-        .pad(PadTemplate::sink("video", VIDEO_CAPS).request().doc("The picture."))
-        .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("The sound."))
+    with_pads(Factory::new(NAME, "Network/Sink", "Publishes to a WHIP server", build))
+        .detours(|settings: &WhipSinkSettings| settings.repair.detours())
         .checked(WhipSinkSettings::check)
         .details(
             "Posts an offer (RFC 9725) of the codecs that come, with all its candidates, and sends media by UDP to where the answer says. Frames are made into packets \
@@ -73,13 +71,13 @@ pub fn factory() -> Factory {
 
 fn build(settings: WhipSinkSettings, cx: &BuildCx) -> Result<Element> {
     settings.check()?;
-    let pads = (cx.sink("video"), cx.sink("audio"));
+    let pads = Pads::of(cx);
     Ok(Element::Sink(Box::new(WhipSink { settings, pads, live: cx.live })))
 }
 
 struct WhipSink {
     settings: WhipSinkSettings,
-    pads: (Option<PadId>, Option<PadId>),
+    pads: Pads,
     live: bool,
 }
 
@@ -90,13 +88,13 @@ impl Sink for WhipSink {
             let caller = settings.caller(cx.env.clone())?;
             let place = caller.endpoint.place();
             let meter = Meters::add(&cx.env, NAME, &place);
-            let linked = [pads.0.is_some(), pads.1.is_some()];
-            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter.clone()).for_one());
+            let stage =
+                Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter.clone()).for_one());
             let (notices, heard) = mpsc::unbounded_channel();
             let attempts = Attempts::new(settings.retries.unwrap_or(if live { u32::MAX } else { RETRIES_OF_A_JOB }));
             let mut delivery = Delivery::new(caller, stage.clone(), attempts, notices);
             let client = Client { notices: heard, waits: !live, meter };
-            let mut sender = Sender::new(cx, stage.clone(), pads, settings.repair).for_one(client);
+            let mut sender = Sender::new(cx, stage.clone(), pads).for_one(client);
             let ended = {
                 let delivering = delivery.run();
                 tokio::pin!(delivering);

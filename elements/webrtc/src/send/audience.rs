@@ -6,7 +6,7 @@ use millstream_core::Env;
 use millstream_core::meter::Kind;
 use millstream_server::access::Admitted;
 
-use super::stage::Stage;
+use super::stage::{NEEDS_PLUGIN, Stage};
 use super::viewer::Viewer;
 use crate::control::Controls;
 use crate::driver::Driver;
@@ -62,7 +62,7 @@ impl Audience {
             let wanted = if track.kind == Kind::Video { video } else { audio };
             let Some(wanted) = wanted else { continue };
             let format = self.stage.choose(track.kind, &session.formats(track.id));
-            ways.push((track.clone(), format.ok_or_else(|| no_codec(&track, wanted))?));
+            ways.push((track.clone(), format.ok_or_else(|| self.no_codec(&track, wanted))?));
         }
         let line = self.reach.line(&session.ufrag());
         let driver = Driver::new(session, line, self.env.clone());
@@ -75,16 +75,17 @@ impl Audience {
             .detach();
         Ok(answer)
     }
+    fn no_codec(&self, track: &Track, codec: Codec) -> Rejected {
+        let kind = if track.kind == Kind::Video { "pictures" } else { "sound" };
+        let name = codec.name();
+        let mut text =
+            format!("The {kind} of the stream are {name}, which is not in the offer in a form that can be sent.");
+        if codec == Codec::H265 && self.stage.transcodes() {
+            text += &format!(" {NEEDS_PLUGIN}");
+        }
+        Refused::NoCodec(text).into()
+    }
 }
 
 /// The tracks of a viewer, and what each is sent in.
 pub(super) type Ways = Vec<(Track, Format)>;
-
-fn no_codec(track: &Track, codec: Codec) -> Rejected {
-    let kind = if track.kind == Kind::Video { "pictures" } else { "sound" };
-    let name = codec.name();
-    Refused::NoCodec(format!(
-        "The {kind} of the stream are {name}, which is not in the offer in a form that can be sent."
-    ))
-    .into()
-}

@@ -8,15 +8,18 @@
 //! | `audience` | offers of viewers become sessions |
 //! | `viewer` | one of them |
 //! | `delivery` | one server instead of viewers |
+//! | [`gate`] | parts what can be sent from what has to be encoded anew |
 
 mod anchor;
 mod audience;
 mod delivery;
+pub mod gate;
 mod sender;
 mod stage;
 mod viewer;
 
-use millstream_core::{Error, Result};
+use millstream_core::meter::Kind;
+use millstream_core::{BuildCx, Detour, Factory, PadId, PadTemplate};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,17 +44,72 @@ pub enum Repair {
     Refuse,
     /// Sound that cannot be sent is left out.
     DropAudio,
-    /// It is encoded anew: not by this element, but by others before it.
+    /// AAC becomes Opus. H.265, and H.264 with B-frames, becomes H.264 without, where the plugin of GStreamer is there; otherwise nobody sees
+    /// it, and everybody is told that it is missing.
     Transcode,
 }
 
 impl Repair {
-    /// Looks whether it is one that the element does.
-    pub(crate) fn check(self) -> Result<()> {
-        if self == Self::Transcode {
-            let error = Error::settings("nothing is encoded anew in here").on_property("repair");
-            return Err(error.hint("put `aacdec ! audioresample ! opusenc` before `audio`, or an encoder of GStreamer without B-frames before `video`"));
-        }
-        Ok(())
+    /// What the links into the element are led through.
+    pub(crate) fn detours(self) -> Vec<Detour> {
+        if self == Self::Transcode { vec![SOUND, PICTURES] } else { Vec::new() }
+    }
+}
+
+/// AAC becomes Opus in this program.
+const SOUND: Detour = Detour {
+    pad: "audio",
+    through: "repairgate name=gate  gate.repair ! aacparse ! aacdec ! audioconvert ! audioresample ! opusenc bitrate=96000",
+    into: "audio-repaired",
+};
+
+/// What no browser shows becomes H.264 that all show, by the plugin of GStreamer. Its encoder obeys the bitrate that viewers' networks bear. The older
+/// `decodebin` was seen to give nothing of live streams.
+const PICTURES: Detour = Detour {
+    pad: "video",
+    through: "repairgate name=gate  gate.repair ! gst pipeline=\"decodebin3 ! videoconvert ! x264enc tune=zerolatency speed-preset=veryfast \
+              bitrate=4000 key-int-max=60 ! video/x-h264,profile=constrained-baseline\"",
+    into: "video-repaired",
+};
+
+/// The pads of a sink for viewers.
+pub(crate) fn with_pads(factory: Factory) -> Factory {
+    factory
+        .pad(PadTemplate::sink("video", VIDEO_CAPS).request().doc("The picture."))
+        .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("The sound."))
+        .pad(
+            PadTemplate::sink("video-repaired", REPAIRED_VIDEO)
+                .request()
+                .doc("What `repair=transcode` makes of the picture."),
+        )
+        .pad(
+            PadTemplate::sink("audio-repaired", "audio/x-opus")
+                .request()
+                .doc("What `repair=transcode` makes of the sound."),
+        )
+}
+
+const REPAIRED_VIDEO: &str = "video/x-h264, stream-format=byte-stream, alignment=au";
+
+/// Which of them are linked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pads {
+    video: [Option<PadId>; 2],
+    audio: [Option<PadId>; 2],
+}
+
+impl Pads {
+    pub(crate) fn of(cx: &BuildCx) -> Self {
+        let pads = |names: [&str; 2]| names.map(|name| cx.sink(name));
+        Self { video: pads(["video", "video-repaired"]), audio: pads(["audio", "audio-repaired"]) }
+    }
+
+    /// Whether there are pictures, and whether there is sound.
+    pub(crate) fn linked(&self) -> [bool; 2] {
+        [self.video, self.audio].map(|pads| pads.iter().any(Option::is_some))
+    }
+
+    fn kind(&self, pad: PadId) -> Kind {
+        if self.video.contains(&Some(pad)) { Kind::Video } else { Kind::Audio }
     }
 }

@@ -6,7 +6,7 @@ use millstream_core::meter::{Kind, Meter};
 use millstream_core::{Env, Error, ErrorKind, Item, MessageKind, PadId, Request, Result, SinkCx, Time, TimeDelta};
 use tokio::sync::mpsc;
 
-use super::Repair;
+use super::Pads;
 use super::anchor::Anchor;
 use super::stage::{Stage, Trouble};
 use crate::client::{Notice, heard};
@@ -33,36 +33,20 @@ pub(crate) struct Sender {
     /// There is a server, for a client.
     is_connected: bool,
     stage: Arc<Stage>,
+    pads: Pads,
+    /// Where pictures come from now.
     video: Option<PadId>,
-    repair: Repair,
     anchor: Anchor,
     asked: Option<Time>,
     wanted: bool,
     told: usize,
-    dropped_sound: bool,
 }
 
 impl Sender {
-    pub(crate) fn new(
-        cx: SinkCx,
-        stage: Arc<Stage>,
-        (video, _): (Option<PadId>, Option<PadId>),
-        repair: Repair,
-    ) -> Self {
-        let (client, is_connected) = (None, false);
-        Self {
-            cx,
-            client,
-            is_connected,
-            stage,
-            video,
-            repair,
-            anchor: Anchor::default(),
-            asked: None,
-            wanted: false,
-            told: 0,
-            dropped_sound: false,
-        }
+    pub(crate) fn new(cx: SinkCx, stage: Arc<Stage>, pads: Pads) -> Self {
+        let ([video, _], (client, is_connected)) = (pads.video, (None, false));
+        let anchor = Anchor::default();
+        Self { cx, client, is_connected, stage, pads, video, anchor, asked: None, wanted: false, told: 0 }
     }
 
     /// The same for one server.
@@ -127,19 +111,16 @@ impl Sender {
         }
     }
 
-    fn kind(&self, pad: PadId) -> Kind {
-        if Some(pad) == self.video { Kind::Video } else { Kind::Audio }
-    }
-
     fn item(&mut self, pad: PadId, item: Item) {
-        let kind = self.kind(pad);
+        let kind = self.pads.kind(pad);
         match item {
             Item::StreamStart(_) => self.stage.begin(kind),
             Item::Caps(caps) => {
+                if kind == Kind::Video {
+                    self.video = Some(pad);
+                }
                 if let Some(trouble) = self.stage.caps(kind, &caps) {
                     self.warn(&trouble);
-                } else if kind == Kind::Audio && self.repair == Repair::DropAudio && !self.dropped_sound {
-                    self.dropped_sound = true;
                 }
             }
             Item::Buffer(buffer) => {
@@ -159,7 +140,7 @@ impl Sender {
     }
 
     fn warn(&mut self, trouble: &Trouble) {
-        let error = Error::new(ErrorKind::Unsupported, trouble.text());
+        let error = Error::new(ErrorKind::Unsupported, self.stage.text(trouble));
         self.cx.tell(|out| out.warn(error));
     }
 

@@ -26,6 +26,9 @@ const MAX_GROUP: usize = 16 << 20;
 /// Pictures without one that comes before its turn, after which a stream is taken to have none.
 const SURE: u32 = 8;
 
+/// The same where decoders and encoders have to begin first.
+const SURE_REPAIRED: u32 = 200;
+
 /// Bytes of G.711 in a packet: 20 ms, which RFC 3551 (4.5, table 1) has as default.
 const G711_PACKET: usize = 160;
 
@@ -59,20 +62,27 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Reordered => {
-                "The stream has B-frames, which WebRTC does not carry. Its encoder has to leave them out (`-bf 0`, \
-                 `tune=zerolatency`), or one before this sink encodes it anew."
-                    .to_owned()
-            }
-            Self::Sound(media) => format!(
-                "The sound of the stream is {media}, which WebRTC does not carry. Set `repair: drop-audio`, or put \
-                 `aacdec ! audioresample ! opusenc` before this sink."
+    fn text(&self, repair: Repair) -> String {
+        let (what, advice) = match self {
+            Self::Reordered => (
+                "The stream has B-frames, which WebRTC does not carry.".to_owned(),
+                "Its encoder has to leave them out (`-bf 0`, `tune=zerolatency`), or `repair: transcode` has to encode it anew.",
             ),
+            Self::Sound(media) => (
+                format!("The sound of the stream is {media}, which WebRTC does not carry."),
+                "Set `repair: transcode`, which makes Opus of AAC, or `repair: drop-audio`.",
+            ),
+        };
+        match repair {
+            Repair::Transcode => format!("{what} {NEEDS_PLUGIN}"),
+            _ => format!("{what} {advice}"),
         }
     }
 }
+
+/// Why `repair: transcode` does not help.
+pub(super) const NEEDS_PLUGIN: &str =
+    "To encode it anew `repair: transcode` needs the GStreamer plugin, which is not there.";
 
 #[derive(Default)]
 struct Track {
@@ -138,6 +148,16 @@ impl Stage {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What trouble is told as.
+    pub(super) fn text(&self, trouble: &Trouble) -> String {
+        trouble.text(self.repair)
+    }
+
+    /// Whether everything is encoded anew that has to be.
+    pub(super) fn transcodes(&self) -> bool {
+        self.repair == Repair::Transcode
+    }
+
     /// The format of a track. Trouble that is new is given back.
     pub(super) fn caps(&self, kind: Kind, caps: &Caps) -> Option<Trouble> {
         let codec = Codec::ALL.into_iter().find(|codec| codec.kind() == kind && codec.media() == caps.media());
@@ -172,12 +192,15 @@ impl Stage {
     pub(super) fn codecs(&self) -> Result<(Option<Codec>, Option<Codec>), Rejected> {
         let now = self.lock();
         if let Some(trouble) = &now.trouble {
-            return Err(Rejected::new(StatusCode::UNPROCESSABLE_ENTITY, trouble.text()));
+            return Err(Rejected::new(StatusCode::UNPROCESSABLE_ENTITY, self.text(trouble)));
         }
         let begins = |track: &Track| !track.is_linked || track.codec.is_some();
         let is_begun = match self.repair {
             Repair::DropAudio if now.video.is_linked => begins(&now.video),
-            _ => begins(&now.video) && begins(&now.audio) || now.video.seen > SURE || now.audio.seen > SURE,
+            repair => {
+                let sure = if repair == Repair::Transcode { SURE_REPAIRED } else { SURE };
+                begins(&now.video) && begins(&now.audio) || now.video.seen > sure || now.audio.seen > sure
+            }
         };
         if now.is_over || !is_begun || (now.video.codec, now.audio.codec) == (None, None) {
             return Err(Rejected::new(StatusCode::CONFLICT, "The stream has not begun.").retry_after(RETRY_LIVE));
@@ -276,7 +299,7 @@ impl Stage {
             {
                 let now = self.lock();
                 if let Some(trouble) = &now.trouble {
-                    return Err(Error::unsupported(trouble.text()));
+                    return Err(Error::unsupported(trouble.text(self.repair)));
                 }
                 if now.is_over {
                     return Ok(None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
-use millstream_core::{BuildCx, Element, Factory, PadId, PadTemplate, Result, Secret, Sink, SinkCx};
+use millstream_core::{BuildCx, Element, Factory, Result, Secret, Sink, SinkCx};
 use millstream_signaling::message::Purpose;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::control::Controls;
 use crate::ice::{IceServer, IceTransport, Reach, Ways};
 use crate::offer::Offer;
 use crate::ports::Ports;
-use crate::send::{AUDIO_CAPS, Audience, Repair, Sender, Stage, VIDEO_CAPS};
+use crate::send::{Audience, Pads, Repair, Sender, Stage, with_pads};
 use crate::whep::{default_max_viewers, yes};
 
 const NAME: &str = "webrtcsink";
@@ -75,8 +75,7 @@ impl WebRtcSinkSettings {
     fn check(&self) -> Result<()> {
         check(&self.stream, self.room.as_deref())?;
         self.at().check()?;
-        self.ice_transport.check(self.ice_servers.as_deref())?;
-        self.repair.check()
+        self.ice_transport.check(self.ice_servers.as_deref())
     }
 
     fn ways(&self) -> Ways {
@@ -101,9 +100,8 @@ impl WebRtcSinkSettings {
 
 /// What is known of `webrtcsink`.
 pub fn factory() -> Factory {
-    Factory::new(NAME, "Network/Sink", "Serves a stream to WebRTC viewers through our signaling", build)
-        .pad(PadTemplate::sink("video", VIDEO_CAPS).request().doc("The picture."))
-        .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("The sound."))
+    with_pads(Factory::new(NAME, "Network/Sink", "Serves a stream to WebRTC viewers through our signaling", build))
+        .detours(|settings: &WebRtcSinkSettings| settings.repair.detours())
         .checked(WebRtcSinkSettings::check)
         .details(
             "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process, or of one \
@@ -124,13 +122,13 @@ pub fn factory() -> Factory {
 
 fn build(settings: WebRtcSinkSettings, cx: &BuildCx) -> Result<Element> {
     settings.check()?;
-    let pads = (cx.sink("video"), cx.sink("audio"));
+    let pads = Pads::of(cx);
     Ok(Element::Sink(Box::new(WebRtcSink { settings, pads })))
 }
 
 struct WebRtcSink {
     settings: WebRtcSinkSettings,
-    pads: (Option<PadId>, Option<PadId>),
+    pads: Pads,
 }
 
 /// Viewers that come, as many as may.
@@ -161,8 +159,7 @@ impl Sink for WebRtcSink {
             let (_server, at) = settings.at().place().open(&cx.env)?;
             let ports = Ports::at(&cx.env, settings.udp.unwrap_or(at))?;
             let meter = Meters::add(&cx.env, NAME, &settings.stream);
-            let linked = [pads.0.is_some(), pads.1.is_some()];
-            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter));
+            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter));
             let reach = Reach::open(&cx.env, ports, settings.ways())?;
             let troubles = reach.gathered().await;
             cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
@@ -170,7 +167,7 @@ impl Sink for WebRtcSink {
             let seats = Seats { audience, most: usize::try_from(settings.max_viewers).unwrap_or(usize::MAX) };
             let worker = Worker::new(cx.env.clone(), settings.work(), Arc::new(seats));
             tracing::info!(stream = settings.stream, "serves viewers through signaling");
-            let sender = Sender::new(cx, stage.clone(), pads, settings.repair);
+            let sender = Sender::new(cx, stage.clone(), pads);
             let ended = worker.run(sender.run()).await;
             stage.end();
             ended

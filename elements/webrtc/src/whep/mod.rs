@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
-use millstream_core::{BuildCx, Element, Factory, PadId, PadTemplate, Result, Sink, SinkCx};
+use millstream_core::{BuildCx, Element, Factory, Result, Sink, SinkCx};
 use millstream_server::access::{Access, Purpose};
 use millstream_server::http::Server;
 use millstream_server::http::watch::Way;
@@ -22,15 +22,14 @@ use crate::http::{Endpoint, EndpointRoute, Opens, Rejected, Sessions, Visitor};
 use crate::ice::Reach;
 use crate::offer::Offer;
 use crate::ports::Ports;
-use crate::send::{AUDIO_CAPS, Audience, Sender, Stage, VIDEO_CAPS};
+use crate::send::{Audience, Pads, Sender, Stage, with_pads};
 
 const NAME: &str = "whepserversink";
 
 /// What is known of `whepserversink`.
 pub fn factory() -> Factory {
-    Factory::new(NAME, "Network/Sink", "Serves a stream to WebRTC viewers over WHEP", build)
-        .pad(PadTemplate::sink("video", VIDEO_CAPS).request().doc("The picture."))
-        .pad(PadTemplate::sink("audio", AUDIO_CAPS).request().doc("The sound."))
+    with_pads(Factory::new(NAME, "Network/Sink", "Serves a stream to WebRTC viewers over WHEP", build))
+        .detours(|settings: &WhepServerSinkSettings| settings.repair.detours())
         .checked(WhepServerSinkSettings::check)
         .details(
             "Browsers post their offer to `http://HOST:PORT/whep/APP/STREAM` (draft-ietf-wish-whep), with a key as bearer token or in the query. Media \
@@ -43,7 +42,8 @@ pub fn factory() -> Factory {
              - Who comes before the stream has begun is told so (409, Retry-After); who has no codec of it, too (406).\n\
              - WebRTC carries neither pictures that are shown in another order than they come (B-frames) nor AAC. `repair` says what becomes of such \
              a stream: `refuse` tells those who come (422) and the bus why there is nothing to see, `drop-audio` leaves out sound that cannot be \
-             sent. An encoder before this element repairs both: `aacdec ! audioresample ! opusenc`.\n\n\
+             sent, `transcode` encodes anew: elements are put before the pads (`repairgate`, then `aacdec` and `opusenc`, or `gst`), as `millstream graph` \
+             shows. AAC becomes Opus without further ado; for pictures the plugin of GStreamer has to be there, with `decodebin3` and `x264enc`.\n\n\
              The watch page of the listener (`/watch`) plays it.\n\n\
              Posts `players` with their `count` when one comes or goes. Who is never reached is told of with `unreached`: the `reason`, what to do, and the pairs that were tried.",
         )
@@ -55,7 +55,7 @@ pub fn factory() -> Factory {
 
 fn build(settings: WhepServerSinkSettings, cx: &BuildCx) -> Result<Element> {
     settings.check()?;
-    let pads = (cx.sink("video"), cx.sink("audio"));
+    let pads = Pads::of(cx);
     Ok(Element::Sink(Box::new(WhepServerSink { settings, pads })))
 }
 
@@ -71,7 +71,7 @@ impl Opens for Audience {
 
 struct WhepServerSink {
     settings: WhepServerSinkSettings,
-    pads: (Option<PadId>, Option<PadId>),
+    pads: Pads,
 }
 
 impl Sink for WhepServerSink {
@@ -84,8 +84,7 @@ impl Sink for WhepServerSink {
             let path = settings.path();
             let meter = Meters::add(&cx.env, NAME, &settings.name());
             let _listing = server.list(Way::WebRtc, &path, meter.clone(), settings.listed);
-            let linked = [pads.0.is_some(), pads.1.is_some()];
-            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, linked, meter));
+            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter));
             let reach = Reach::open(&cx.env, ports, settings.ways())?;
             let gathered = reach.gathered();
             let audience = Audience::new(stage.clone(), reach, cx.env.clone());
@@ -106,7 +105,7 @@ impl Sink for WhepServerSink {
             let troubles = gathered.await;
             cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));
             let env = cx.env.clone();
-            let ended = Sender::new(cx, stage.clone(), pads, settings.repair).run().await;
+            let ended = Sender::new(cx, stage.clone(), pads).run().await;
             drop(mounted);
             stage.end();
             if let Some(access) = access {

@@ -90,7 +90,6 @@ pub(crate) fn default_max_viewers() -> u32 {
 impl WhepServerSinkSettings {
     pub(super) fn check(&self) -> Result<()> {
         check_path(&self.path(), "/whep/live/cam").map_err(|error| error.on_property("stream"))?;
-        self.repair.check()?;
         self.links()?;
         self.ice_transport.check(self.ice_servers.as_deref())?;
         self.access().check("on-play", "on-stop")

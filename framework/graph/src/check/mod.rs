@@ -7,7 +7,9 @@
 //! | no cycle, nothing left open, nothing used twice | `shape` |
 //! | pads that were left to choose, caps on every link | `solve` |
 //! | what to say when caps do not meet | `mismatch` |
+//! | what links are led through | `detour` |
 
+mod detour;
 mod elements;
 mod mismatch;
 mod shape;
@@ -48,6 +50,23 @@ struct Checker<'a> {
 
 /// Checks `doc`, whose params are replaced. `None` if there is an error; every finding is in `diagnostics`.
 pub fn check(
+    doc: &PipelineDoc,
+    registry: &Registry,
+    options: &CheckOptions,
+    diagnostics: &mut Diagnostics,
+) -> Option<Graph> {
+    let graph = as_written(doc, registry, options, diagnostics)?;
+    let Some(doc) = detour::lead(doc, &graph, registry) else { return Some(graph) };
+    // What is to be said of the text has been said.
+    let mut found = Diagnostics::default();
+    let detoured = as_written(&doc, registry, options, &mut found);
+    if detoured.is_none() {
+        found.into_sorted().into_iter().for_each(|diagnostic| diagnostics.push(diagnostic));
+    }
+    detoured
+}
+
+fn as_written(
     doc: &PipelineDoc,
     registry: &Registry,
     options: &CheckOptions,

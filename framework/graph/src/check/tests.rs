@@ -259,3 +259,39 @@ fn an_open_ended_element_may_be_linked_on_one_side_only() {
         );
     }
 }
+
+#[test]
+fn links_are_led_through_what_an_element_wants_before_it() {
+    let lead = |through: &'static str| {
+        let detour = millstream_core::Detour { pad: "video", through, into: "mended" };
+        let mut registry = registry();
+        let picky =
+            millstream_core::Factory::new::<crate::testing::NoSettings>("picky", "Test", "For tests.", |_, _| {
+                Err(millstream_core::Error::bug("not to be built"))
+            });
+        let pad = |name| millstream_core::PadTemplate::sink(name, "ANY").request();
+        let detours = move |_: &crate::testing::NoSettings| vec![detour];
+        registry.add(picky.pad(pad("audio")).pad(pad("video")).pad(pad("mended")).detours(detours));
+        let gate = millstream_core::Factory::new::<crate::testing::NoSettings>("gate", "Test", "For tests.", |_, _| {
+            Err(millstream_core::Error::bug("not to be built"))
+        });
+        let src = |name| millstream_core::PadTemplate::src(name, "ANY").sometimes();
+        registry.add(gate.pad(millstream_core::PadTemplate::sink("sink", "ANY")).pad(src("pass")).pad(src("mend")));
+        let mut diagnostics = Diagnostics::default();
+        let source = SourceText::new("t", "fakesrc ! identity ! p.video  fakesrc ! p.audio  picky name=p");
+        let doc = launch::parse(&source, &mut diagnostics);
+        links(&check(&doc, &registry, &CheckOptions::default(), &mut diagnostics).expect("a graph"))
+    };
+    let around = [
+        "fakesrc0.src>identity0.sink [ANY]",
+        "identity0.src>p-video-gate.sink [ANY]",
+        "fakesrc1.src>p.audio [ANY]",
+        "p-video-gate.pass>p.video [ANY]",
+        "p-video-end.src>p.mended [ANY]",
+        "p-video-gate.mend>p-video-queue0.sink [ANY]",
+        "p-video-queue0.src>p-video-end.sink [ANY]",
+    ];
+    assert_eq!(lead("gate name=gate  gate.mend ! queue ! identity name=end"), around);
+    let written = ["fakesrc0.src>identity0.sink [ANY]", "identity0.src>p.video [ANY]", "fakesrc1.src>p.audio [ANY]"];
+    assert_eq!(lead("gate name=gate  gate.mend ! nothere"), written, "what is not there cannot be led through");
+}
