@@ -52,7 +52,7 @@ impl Audience {
         let (video, audio) = self.stage.codecs()?;
         // A track that the stream does not have is agreed to in what everybody has, and stays silent.
         let codecs = vec![video.unwrap_or(Codec::Vp8), audio.unwrap_or(Codec::Opus)];
-        let setup = Setup { codecs, lite: true, carries: Carries::Packets, ..Setup::default() };
+        let setup = Setup { codecs, lite: true, carries: Carries::Packets, is_one_of_many: true, ..Setup::default() };
         let setup = self.reach.setup(setup);
         let now = self.env.clock.now();
         let mut session = Session::new(&setup, now);

@@ -19,7 +19,7 @@ const FAST: TimeDelta = TimeDelta::from_millis(1);
 const AGAIN: TimeDelta = TimeDelta::from_secs(2);
 
 /// Packets handed over at a time: what a session has room for at once it keeps room for.
-const BURST: usize = 16;
+const BURST: usize = 8;
 
 /// A frame that goes out so much after its turn is too late: the viewer is behind, and goes on at the next key frame.
 const LATE: TimeDelta = TimeDelta::from_secs(3);

@@ -132,6 +132,12 @@ impl Session {
             Other::EgressBitrateEstimate(BweKind::Twcc { estimate, .. } | BweKind::Remb { estimate, .. }) => {
                 Event::Bitrate(estimate.as_u64())
             }
+            Other::MediaEgressStats(stats) => {
+                if stats.nacks > 0 {
+                    self.keep_more(stats.mid);
+                }
+                return None;
+            }
             Other::Closed => Event::Closed,
             _ => return None,
         })

@@ -85,8 +85,16 @@ pub struct Session {
     told: Vec<SocketAddr>,
     trickled: String,
     sending: Vec<Sending>,
+    /// See [`Setup::is_one_of_many`]; no more when something was asked for again.
+    is_one_of_many: bool,
     failed: bool,
 }
+
+/// How long datagrams are kept at most for sending again.
+const KEPT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Of all that is sent so much may be sent again: who asks for the same again and again does not get more.
+const AGAIN: Option<f32> = Some(0.15);
 
 /// What is known of a track that packets are written to.
 struct Sending {
@@ -109,7 +117,19 @@ impl Session {
             rtc.add_local_candidate(candidate);
         }
         let (advertised, told, trickled) = (setup.advertised(), setup.told(), String::new());
-        Self { rtc, now, remote: None, pending: None, advertised, told, trickled, sending: Vec::new(), failed: false }
+        let (sending, is_one_of_many) = (Vec::new(), setup.is_one_of_many);
+        Self {
+            rtc,
+            now,
+            remote: None,
+            pending: None,
+            advertised,
+            told,
+            trickled,
+            sending,
+            is_one_of_many,
+            failed: false,
+        }
     }
 
     /// The name by which the other end asks for this session in its STUN requests: a datagram belongs to it whose user name begins with that
@@ -241,10 +261,25 @@ impl Session {
             return Some(index);
         }
         let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None)?;
         // What is sent is paced by who made it.
-        api.stream_tx_by_mid(mid, None)?.set_unpaced(true);
+        stream.set_unpaced(true);
+        if self.is_one_of_many {
+            stream.set_rtx_cache(setup::SENT_TO_MANY, KEPT, None);
+        }
         self.sending.push(Sending { mid, next: u64::from(first_number()) });
         Some(self.sending.len() - 1)
+    }
+
+    /// Packets of a track were asked for again: from now on more are kept.
+    fn keep_more(&mut self, mid: Mid) {
+        let is_sent = self.sending.iter().any(|one| one.mid == mid);
+        if self.is_one_of_many && is_sent {
+            self.is_one_of_many = false;
+            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None) {
+                stream.set_rtx_cache(setup::SENT, KEPT, AGAIN);
+            }
+        }
     }
 
     /// How much the media have of what is sent, in bits a second: lets the estimate of what the way takes grow beyond it.

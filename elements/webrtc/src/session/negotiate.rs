@@ -58,7 +58,7 @@ impl Session {
     /// When the offer cannot be used. The session is over then, unless it was one already.
     pub fn answer(&mut self, offer: &Offer) -> Result<String, Refused> {
         let answer = self.accept_offer(offer.text())?;
-        self.remote = Some(offer.text().to_owned());
+        self.remote = Some(agreed(offer.text(), &answer));
         Ok(answer)
     }
 
@@ -211,6 +211,33 @@ fn plain(error: &impl std::fmt::Display) -> String {
 /// Whether the address of a candidate is a name. Those of browsers mean something on their own network only (RFC 8828, mDNS).
 fn is_name(candidate: &str) -> bool {
     candidate.split_ascii_whitespace().nth(4).is_some_and(|address| address.parse::<std::net::IpAddr>().is_err())
+}
+
+/// What of an offer is kept for when ICE begins anew: without codecs that the answer does not take, which are most of its text.
+fn agreed(offer: &str, answer: &str) -> String {
+    let media = |line: &&str| line.starts_with("m=");
+    let mut taken = answer.lines().filter(media).map(|line| line.split(' ').skip(3).collect::<Vec<_>>());
+    let (mut kept, mut types) = (String::new(), None);
+    for line in offer.lines() {
+        if media(&line) {
+            types = taken.next();
+            let (head, all): (Vec<_>, Vec<_>) = line.split(' ').enumerate().partition(|(index, _)| *index < 3);
+            let is_taken = |of: &&str| types.as_ref().is_none_or(|types| types.contains(of));
+            let words: Vec<&str> =
+                head.into_iter().chain(all).filter(|(at, of)| *at < 3 || is_taken(of)).map(|(_, word)| word).collect();
+            kept += &words.join(" ");
+        } else {
+            let of = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"].into_iter().find_map(|name| line.strip_prefix(name));
+            let of = of.and_then(|rest| rest.split(' ').next()).filter(|of| *of != "*");
+            if of.zip(types.as_ref()).is_some_and(|(of, types)| !types.contains(&of)) {
+                continue;
+            }
+            kept += line;
+        }
+        kept += "\r\n";
+    }
+    kept.shrink_to_fit();
+    kept
 }
 
 fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {

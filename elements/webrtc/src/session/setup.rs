@@ -37,6 +37,8 @@ pub struct Setup {
     pub relayed: Vec<SocketAddr>,
     /// The other end finds the way by itself, and this end only answers (ICE lite, RFC 8445 2.5): for servers that are reached where they say.
     pub lite: bool,
+    /// Of many viewers most lose nothing: little is kept for sending again until it is asked for.
+    pub is_one_of_many: bool,
     /// What the way to the other end is taken to bear at first, in bits a second, where it is to be estimated (TWCC). Without it nothing is.
     pub estimate: Option<u64>,
 }
@@ -44,9 +46,15 @@ pub struct Setup {
 /// How often sender and receiver reports are sent: what the first of them says joins sound and pictures, so it should come soon.
 const REPORTS: TimeDelta = TimeDelta::from_millis(500);
 
-/// Datagrams that are kept for sending again. At 2.5 Mbit/s these are the last half second, some round trips; each costs 432 bytes a viewer beside
-/// the payload, which all share. Who misses older ones is given the group that has begun.
-const SENT: usize = 128;
+/// Datagrams that are kept for sending again to who asks for such: at 2.5 Mbit/s the last second. Each costs 490 bytes a viewer beside the
+/// payload, which all share. Who misses older ones is given the group that has begun.
+pub(super) const SENT: usize = 256;
+
+/// The same for [`Setup::is_one_of_many`] who has asked for none so far: an eighth of a second, a round trip.
+pub(super) const SENT_TO_MANY: usize = 32;
+
+/// How often it is looked whether such a one has asked.
+const LOOK: TimeDelta = TimeDelta::from_millis(500);
 
 /// Packets of pictures that wait for one that is missing: a key frame of 1080p has some hundred, and what is asked for twice comes some hundred
 /// milliseconds later.
@@ -62,6 +70,9 @@ impl Setup {
             .set_send_buffer_video(SENT)
             .set_rtcp_report_interval_audio(REPORTS.to_std())
             .set_rtcp_report_interval_video(REPORTS.to_std());
+        if self.is_one_of_many {
+            config = config.set_stats_interval(Some(LOOK.to_std()));
+        }
         match self.estimate {
             Some(estimate) => config = config.enable_bwe(Some(Bitrate::from(estimate))),
             // Numbers over the whole transport (TWCC) would be kept for nobody: 90 KiB for each viewer. Without them the other end estimates, and
