@@ -7,6 +7,7 @@
 //! | RFC 8489 9.2; draft-uberti-behave-turn-rest | long-term credentials, time-limited ones, nonces | [`credentials`] |
 //! | RFC 8656 | allocations, permissions, channels, limits | [`server`] |
 //! | RFC 8489 6, RFC 8656 | the other end of it | [`client`] |
+//! | RFC 5780 | answers from another address, which show the translation on the way | [`server::Discovery`], [`client::Binding`] |
 //! | RFC 7064, RFC 7065 | `stun:` and `turn:` | [`uri`] |
 //! | RFC 8656 21.1, RFC 6890 | whom it relays to | [`peers`] |
 //! | RFC 8656 3.1, 12.5 | UDP and TCP, the element | [`shell`] |

@@ -17,7 +17,8 @@ use millstream_tests::live::{self, Background, free_port, wait_for_port};
 use millstream_tests::peers;
 use millstream_tests::webrtc::request;
 use millstream_tests::world::{World, messages};
-use millstream_webrtc::diagnose::{EndpointReport, Reason, Try, try_endpoint};
+use millstream_turn::uri::Uri;
+use millstream_webrtc::diagnose::{EndpointReport, Filtering, Mapping, Nat, Reason, Try, try_endpoint, try_server};
 use millstream_webrtc::driver::Driver;
 use millstream_webrtc::ice::{IceServer, IceTransport, Reach, Ways};
 use millstream_webrtc::ports::Ports;
@@ -93,11 +94,24 @@ async fn watch(env: &Env, reach: &Reach, mut session: Session, answer: &str, fra
 
 /// A viewer on the virtual network: the server's answer, and whether it sees anything.
 fn view(world: &World, ways: Ways) -> (String, bool) {
+    view_at(world, HTTP.into(), VIEWER.into(), ways, |offer| offer)
+}
+
+/// The same of a server and a viewer at these addresses, whose offer is changed on the way.
+fn view_at(
+    world: &World,
+    http: SocketAddr,
+    at: SocketAddr,
+    ways: Ways,
+    change: impl FnOnce(String) -> String,
+) -> (String, bool) {
     world.runtime.block_on(async {
         let env = world.runtime.env();
-        let env = env.clone().with_net(Arc::new(world.net.from([10, 0, 0, 2])), env.tasks.clone());
-        let (reach, session, offer) = viewer(&env, VIEWER.into(), ways).await;
-        let mut client = Client::connect(&world.net.from([10, 0, 0, 2]), HTTP.into()).await;
+        let net = world.net.from(at.ip());
+        let env = env.clone().with_net(Arc::new(net.clone()), env.tasks.clone());
+        let (reach, session, offer) = viewer(&env, at, ways).await;
+        let offer = change(offer);
+        let mut client = Client::connect(&net, http).await;
         let length = offer.len();
         client
             .send(&format!("POST /whep/live/cam HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{offer}"))
@@ -180,6 +194,72 @@ fn web_3_a_server_that_does_not_answer_costs_its_candidates_only_and_is_named() 
     let (answer, sees) = view(&world, Ways::default());
     assert_eq!(candidates(&answer, "relay").len(), 1, "{answer}");
     assert!(sees);
+}
+
+#[test]
+fn web_3_what_a_stun_server_sees_is_told_and_reached() {
+    let world = world();
+    // The server is behind a router that gives it another address, and lets everybody in there.
+    let outside: SocketAddr = ([203, 0, 113, 5], 6000).into();
+    world.net.move_datagrams(MEDIA.into(), outside);
+    let settings = "    listen: 10.0.0.1:8080\n    udp: 10.0.0.1:9000\n    ice-servers:\n      - { url: \"stun:10.0.0.3:3478\" }\n";
+    let _pipeline = show(&world.runtime, "plain.flv", settings, TURN);
+    world.pass(TimeDelta::from_secs(1));
+    let (answer, sees) = view(&world, Ways::default());
+    assert_eq!((candidates(&answer, "host"), candidates(&answer, "srflx")), (vec![MEDIA.into()], vec![outside]));
+    assert!(!answer.contains("a=ice-lite"), "RFC 8445, 2.5: who is lite has host candidates only");
+    assert!(sees);
+}
+
+#[test]
+fn web_3_host_candidates_of_ipv4_and_ipv6_and_viewers_with_mdns_names() {
+    let world = world();
+    let six = |last: u16, port: u16| SocketAddr::from(([0xfd00, 0, 0, 0, 0, 0, 0, last], port));
+    let _four = show(&world.runtime, "plain.flv", "    listen: 10.0.0.1:8080\n", "");
+    let _six = show(&world.runtime, "plain.flv", "    listen: \"[fd00::1]:8080\"\n", "");
+    world.pass(TimeDelta::from_secs(1));
+    let (answer, sees) = view(&world, Ways::default());
+    assert!(answer.contains("a=ice-lite") && sees, "{answer}");
+    let (answer, sees) = view_at(&world, six(1, 8080), six(2, 5000), Ways::default(), |offer| offer);
+    assert_eq!(candidates(&answer, "host"), [six(1, 8080)]);
+    assert!(sees);
+    // Browsers hide their addresses (RFC 8828): the server cannot ask there, and is asked.
+    let hide = |offer: String| {
+        let hidden = offer.replace("10.0.0.2 5000 typ", "1f4a9d2e-0000-4000-8000-0123456789ab.local 5000 typ");
+        assert!(hidden.contains(".local 5000") && !hidden.contains("10.0.0.2 5000"), "{hidden}");
+        hidden
+    };
+    let (_, sees) = view_at(&world, HTTP.into(), VIEWER.into(), Ways::default(), hide);
+    assert!(sees);
+}
+
+/// What a doctor behind a router says of it; `move_to` is where the router makes it come from.
+fn nat_seen(move_to: Option<SocketAddr>) -> Nat {
+    let world = world();
+    let line = "turnserver listen=10.0.0.3:3478 alternate=10.0.0.4:3479";
+    let _server = world.start(line);
+    world.pass(TimeDelta::from_millis(10));
+    let net = world.net.from([10, 0, 0, 2]);
+    let env = world.runtime.env();
+    let env = env.clone().with_net(Arc::new(net.clone()), env.tasks.clone());
+    // Ports are given one after the other.
+    let before = env.net.bind(([10, 0, 0, 2], 0).into()).expect("a port").local();
+    if let Some(seen) = move_to {
+        world.net.move_datagrams(SocketAddr::new(before.ip(), before.port() + 1), seen);
+    }
+    let uri = Uri::read("stun:10.0.0.3").expect("a server");
+    let report = world.runtime.block_on(try_server(&env, &uri, None, TimeDelta::from_secs(5)));
+    assert_eq!(report.reason, None);
+    assert_eq!(report.mapped, move_to.or(report.local), "{report:?}");
+    report.nat.expect("it was looked at")
+}
+
+#[test]
+fn turn_1_doctor_tells_the_translation_on_the_way() {
+    let open = Some(Filtering::EndpointIndependent);
+    assert_eq!(nat_seen(None), Nat { mapping: Some(Mapping::None), filtering: open });
+    let outside = ([203, 0, 113, 9], 77).into();
+    assert_eq!(nat_seen(Some(outside)), Nat { mapping: Some(Mapping::EndpointIndependent), filtering: open });
 }
 
 /// What a doctor at the viewer says of our server, and what our server says of it.

@@ -70,3 +70,22 @@ fn turn_1_coturns_client_reaches_another_relay_but_no_port_of_this_machine() {
     let words = format!("{}{}", said.stdout, said.stderr);
     assert!(words.contains("tot_recv_msgs=0"), "{words}");
 }
+
+#[test]
+fn turn_1_coturns_client_sees_the_translation_on_its_way() {
+    let (runtime, port, other) = (Runtime::new().expect("a runtime"), free_port(), free_port());
+    let line = format!("turnserver listen=127.0.0.1:{port} alternate=127.0.0.2:{other}");
+    let _pipeline = start(&runtime, &line);
+    wait_for_port(port);
+    let said = run(&peers::need("turnutils_natdiscovery"), ["-m", "-f", "-p", &port.to_string(), "127.0.0.1"]);
+    let words = format!("{}{}", said.stdout, said.stderr);
+    // Its socket is bound to every address, which it takes for a translation.
+    for wanted in [
+        "RFC 5780 response 4",
+        "No ALG: Mapped == XOR-Mapped",
+        "NAT with Endpoint Independent Mapping!",
+        "NAT with Endpoint Independent Filtering!",
+    ] {
+        assert!(words.contains(wanted), "{wanted}: {words}");
+    }
+}

@@ -6,8 +6,10 @@
 //! | `allocation` | one client's relay: permissions, channels, lifetime |
 //! | `requests` | allocate, refresh, permissions, channels |
 //! | `relay` | data both ways |
+//! | `discovery` | answers from another address and port |
 
 mod allocation;
+mod discovery;
 mod relay;
 mod requests;
 mod settings;
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use millstream_core::Time;
 
 use self::allocation::{Allocation, Pending, Reserved};
+pub use self::discovery::Discovery;
 pub use self::settings::TurnSettings;
 use crate::credentials::{Credentials, Nonces, long_term_key};
 use crate::stun::{Class, Message, Method, Writer, attr};

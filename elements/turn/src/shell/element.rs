@@ -12,11 +12,11 @@ use millstream_server::relays::Relays;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::hub::{Hub, Places};
+use super::hub::{Hub, Places, Socket};
 use super::stream::serve;
 use crate::credentials::Credentials;
 use crate::peers::Allowed;
-use crate::server::{TurnServer, TurnSettings};
+use crate::server::{Discovery, TurnServer, TurnSettings};
 
 const NAME: &str = "turnserver";
 
@@ -33,6 +33,10 @@ pub struct TurnServerSettings {
     /// The address that peers and clients see, where a router translates it one to one: that of a cloud's machine.
     #[serde(default)]
     pub external_address: Option<IpAddr>,
+    /// A second address and port of this machine, from which answers come that show clients which kind of translation is on their way (RFC 5780): both
+    /// are others than those of `listen`, over UDP. Without it the server cannot tell.
+    #[serde(default)]
+    pub alternate: Option<SocketAddr>,
     /// First port of relays.
     #[serde(default = "default_min_port")]
     #[schemars(range(min = 1))]
@@ -114,6 +118,7 @@ impl TurnServerSettings {
             let error = Error::settings(format!("`{name}` is no name of a user"));
             return Err(error.on_property("users").hint("names have no colon"));
         }
+        self.check_alternate()?;
         if self.realm.is_empty() || self.realm.len() > 127 {
             return Err(Error::settings("a realm has 1 to 127 bytes").on_property("realm"));
         }
@@ -128,6 +133,33 @@ impl TurnServerSettings {
             true => Err(Error::settings("a password or secret is empty").on_property("secret")),
             false => Ok(()),
         }
+    }
+
+    fn check_alternate(&self) -> Result<()> {
+        let Some(other) = self.alternate else { return Ok(()) };
+        let (ip, port) = (self.listen.ip(), self.listen.port());
+        let is_vague = ip.is_unspecified() || other.ip().is_unspecified() || other.port() == 0;
+        if is_vague || other.ip() == ip || other.port() == port || other.is_ipv4() != self.listen.is_ipv4() {
+            let error =
+                Error::settings("the second address has to differ in address and port, and both have to be said");
+            let error = error.on_property("alternate");
+            return Err(
+                error.hint("write listen=192.0.2.1:3478 alternate=192.0.2.2:3479, with two addresses of this machine")
+            );
+        }
+        Ok(())
+    }
+
+    /// Sockets of all places, where there is a second address.
+    fn discovery(&self, env: &Env, udp: &Socket) -> Result<Option<(Discovery, [Socket; 4])>> {
+        let Some(other) = self.alternate else { return Ok(None) };
+        let discovery = Discovery::new(udp.local(), other);
+        let bind = |at: SocketAddr| {
+            let bound = env.net.bind(at);
+            bound.map_err(|error| Error::io(format!("cannot serve at {at}"), error).on_property("alternate"))
+        };
+        let [_, port, address, both] = discovery.places();
+        Ok(Some((discovery, [udp.clone(), bind(port)?, bind(address)?, bind(both)?])))
     }
 
     /// Where relays are.
@@ -173,7 +205,8 @@ pub fn factory() -> Factory {
             "It has no pads: it is linked to nothing, and runs until the pipeline is stopped. It tells clients their address (STUN, RFC 8489) and relays for those with credentials (TURN, RFC 8656), over UDP and TCP. \
              A `signalingserver` of the same program tells its clients of it, each with a name and password of its own that hold for a day: nothing needs to be configured for that.\n\n\
              - It relays to public addresses only, and to other relays of its own; `allow-peers` opens more.\n\
-             - Datagrams are relayed over UDP only. TLS to the server, TCP to peers (RFC 6062) and DONT-FRAGMENT are left out.\n\n\
+             - Datagrams are relayed over UDP only. TLS to the server, TCP to peers (RFC 6062) and DONT-FRAGMENT are left out.\n\
+             - With `alternate` answers come from a second address and port too where they are asked for, which shows clients the kind of translation on their way (RFC 5780): `millstream doctor webrtc stun:HOST`.\n\n\
              Posts `address` for `relays` once it serves.",
         )
         .example("turnserver listen=127.0.0.1:3478")
@@ -205,10 +238,13 @@ impl Source for TurnService {
             let places = settings.places(&env)?;
             let server = TurnServer::new(settings.turn(&places.bind), credentials, key()?);
             let reached = reached(local, &settings, &places);
-            let hub = Hub::new(env.clone(), udp, places, server);
+            let discovery = settings.discovery(&env, &udp)?;
+            let hub = Hub::new(env.clone(), udp, discovery, places, server);
             let clients = hub.clone();
             let _accept = accept(listener, &env, move |stream| serve(stream, clients.clone()));
             let _datagrams = env.tasks.spawn(Box::pin(hub.clone().serve_datagrams()));
+            let _places: Vec<_> =
+                (1..4).map(|place| env.tasks.spawn(Box::pin(hub.clone().serve_place(place)))).collect();
             let _time = env.tasks.spawn(Box::pin(hub.keep_time()));
             let _announced = relays.announce(reached);
             tracing::info!(at = %local, "relays");

@@ -11,7 +11,7 @@ use millstream_core::env::TaskHandle;
 use millstream_core::net::NetDatagrams;
 use tokio::sync::{Notify, mpsc};
 
-use crate::server::{Client, Moment, Output, RelayId, Transport, TurnServer, Wanted};
+use crate::server::{Client, Discovery, Moment, Output, RelayId, Transport, TurnServer, Wanted};
 
 /// Frames that wait for a client over TCP. What is beyond is left out, as a network does with datagrams.
 const MAX_WAITING: usize = 256;
@@ -33,13 +33,15 @@ pub(super) struct Places {
 pub(super) struct Hub {
     env: Env,
     udp: Arc<dyn NetDatagrams>,
+    /// A socket for each of its places, the first being `udp`.
+    discovery: Option<(Discovery, [Socket; 4])>,
     places: Places,
     state: Mutex<State>,
     /// The next deadline is another.
     changed: Notify,
 }
 
-type Socket = Arc<dyn NetDatagrams>;
+pub(super) type Socket = Arc<dyn NetDatagrams>;
 
 struct State {
     server: TurnServer,
@@ -54,9 +56,15 @@ struct Relay {
 }
 
 impl Hub {
-    pub(super) fn new(env: Env, udp: Arc<dyn NetDatagrams>, places: Places, server: TurnServer) -> Arc<Self> {
+    pub(super) fn new(
+        env: Env,
+        udp: Socket,
+        discovery: Option<(Discovery, [Socket; 4])>,
+        places: Places,
+        server: TurnServer,
+    ) -> Arc<Self> {
         let state = State { server, relays: HashMap::new(), streams: HashMap::new() };
-        Arc::new(Self { env, udp, places, state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Self { env, udp, discovery, places, state: Mutex::new(state), changed: Notify::new() })
     }
 
     pub(super) fn env(&self) -> &Env {
@@ -65,17 +73,44 @@ impl Hub {
 
     /// Serves clients over UDP, until the socket fails for good.
     pub(super) async fn serve_datagrams(self: Arc<Self>) {
+        let udp = self.udp.clone();
         let mut datagram = BytesMut::new();
+        loop {
+            let from = self.next(&udp, &mut datagram).await;
+            if !self.discover(0, from, &datagram) {
+                let client = Client { transport: Transport::Udp, address: from };
+                self.with(|server, at| server.receive(at, client, &datagram));
+            }
+        }
+    }
+
+    /// Answers what comes to one of the other places of a server that tells of translations.
+    pub(super) async fn serve_place(self: Arc<Self>, place: usize) {
+        let Some(socket) = self.discovery.as_ref().and_then(|(_, sockets)| sockets.get(place)).cloned() else { return };
+        let mut datagram = BytesMut::new();
+        loop {
+            let from = self.next(&socket, &mut datagram).await;
+            self.discover(place, from, &datagram);
+        }
+    }
+
+    async fn next(&self, socket: &Socket, datagram: &mut BytesMut) -> SocketAddr {
         loop {
             datagram.clear();
             // An error is one of a datagram that was sent (a port that is closed), and concerns no other.
-            let Ok(from) = self.udp.receive(&mut datagram).await else {
-                self.env.clock.sleep_until(self.env.clock.now() + millstream_core::TimeDelta::from_millis(1)).await;
-                continue;
-            };
-            let client = Client { transport: Transport::Udp, address: from };
-            self.with(|server, at| server.receive(at, client, &datagram));
+            if let Ok(from) = socket.receive(datagram).await {
+                return from;
+            }
+            self.env.clock.sleep_until(self.env.clock.now() + millstream_core::TimeDelta::from_millis(1)).await;
         }
+    }
+
+    /// Whether a datagram was a request of RFC 5780, which is answered then.
+    fn discover(&self, place: usize, from: SocketAddr, datagram: &[u8]) -> bool {
+        let Some((discovery, sockets)) = &self.discovery else { return false };
+        let Some((origin, answer)) = discovery.answer(place, from, datagram) else { return false };
+        // A socket that is full loses datagrams, as any hop does.
+        sockets.get(origin).map(|socket| socket.try_send(from, &answer)).is_some()
     }
 
     /// Keeps the deadlines.
