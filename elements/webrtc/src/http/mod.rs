@@ -190,7 +190,7 @@ impl Endpoint {
             Purpose::Publish => offer.check_publishes()?,
             Purpose::Play | Purpose::Connect => offer.check_plays()?,
         }
-        let place = self.sessions.place()?;
+        let place = self.sessions.place(&self.env)?;
         let (id, tag) = (place.id().to_owned(), place.tag());
         let answer = self.opens.open(&offer, Visitor { admitted, place })?;
         let mut response = Response::new(Body::Full(answer.into()));

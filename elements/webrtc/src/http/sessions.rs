@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
+use millstream_core::Env;
 use millstream_server::http::hyper;
 use tokio::sync::{mpsc, oneshot};
 
@@ -70,12 +71,11 @@ impl Sessions {
     }
 
     /// A place for one more.
-    pub(super) fn place(self: &Arc<Self>) -> Result<Place, Rejected> {
-        let mut bytes = [0; ID_LEN];
-        getrandom::fill(&mut bytes).map_err(|_| {
+    pub(super) fn place(self: &Arc<Self>, env: &Env) -> Result<Place, Rejected> {
+        let key = env.key().map_err(|_| {
             Rejected::new(StatusCode::SERVICE_UNAVAILABLE, "There are no random numbers.").retry_after(RETRY_FULL)
         })?;
-        let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: String = key.iter().take(ID_LEN).map(|byte| format!("{byte:02x}")).collect();
         let (control, asked) = mpsc::channel(MAX_WAITING);
         let mut all = self.lock();
         if all.len() >= self.most {

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | [`adapt`] | whose network decides the bitrate |
 //! | `stage` | what comes, made into packets once, and the group that has begun |
 //! | `anchor` | where a timeline lies on the clock
 //! | `sender` | the running element |
@@ -10,6 +11,7 @@
 //! | `delivery` | one server instead of viewers |
 //! | [`gate`] | parts what can be sent from what has to be encoded anew |
 
+pub mod adapt;
 mod anchor;
 mod audience;
 mod delivery;
@@ -23,6 +25,7 @@ use millstream_core::{BuildCx, Detour, Factory, PadId, PadTemplate};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::adapt::Adapt;
 pub(crate) use self::audience::Audience;
 pub(crate) use self::delivery::Delivery;
 pub(crate) use self::sender::{Client, Sender};

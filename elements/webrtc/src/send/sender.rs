@@ -153,11 +153,11 @@ impl Sender {
         for viewer in self.stage.take_unreached() {
             self.cx.tell(|out| out.post(viewer.message(None)));
         }
-        if let (Some(bits), Some(video)) = (self.stage.take_bitrate(), self.video) {
+        let now = self.cx.env.clock.now();
+        if let (Some(bits), Some(video)) = (self.stage.take_bitrate(now), self.video) {
             self.cx.tell(|out| out.request(video, Request::Bitrate(bits)));
         }
         self.wanted |= self.stage.take_wanted();
-        let now = self.cx.env.clock.now();
         if self.wanted && self.asked.is_none_or(|asked| asked + ASK <= now) {
             self.ask();
         }

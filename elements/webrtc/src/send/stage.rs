@@ -1,7 +1,7 @@
 //! What all viewers see: frames as packets, made once, and the group of pictures that has begun.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use millstream_server::http::hyper;
 use tokio::sync::{Notify, mpsc};
 
 use super::Repair;
+use super::adapt::{Adapt, Ways};
 use crate::diagnose::Unreached;
 use crate::http::Rejected;
 use crate::packet::Packetizer;
@@ -102,6 +103,7 @@ struct Now {
     group: Vec<Arc<Unit>>,
     group_bytes: usize,
     viewers: HashMap<u64, mpsc::Sender<Arc<Unit>>>,
+    ways: Ways,
     next: u64,
     /// Viewers that were never reached, to be told of.
     unreached: Vec<Unreached>,
@@ -122,7 +124,6 @@ pub(crate) struct Stage {
     meter: Arc<Meter>,
     /// Somebody wants a key frame, or a viewer has come or gone.
     wanted: AtomicBool,
-    bitrate: AtomicU64,
     pub(super) changed: Notify,
     /// What the stream is made of has changed.
     settled: Notify,
@@ -134,9 +135,15 @@ impl Stage {
     pub(crate) fn new(repair: Repair, caches: bool, [video, audio]: [bool; 2], meter: Arc<Meter>) -> Self {
         let mut now = Now::default();
         (now.video.is_linked, now.audio.is_linked) = (video, audio);
-        let (wanted, bitrate) = (AtomicBool::new(false), AtomicU64::new(0));
+        let wanted = AtomicBool::new(false);
         let (changed, settled) = (Notify::new(), Notify::new());
-        Self { now: Mutex::new(now), repair, caches, meter, wanted, bitrate, changed, settled, is_for_one: false }
+        Self { now: Mutex::new(now), repair, caches, meter, wanted, changed, settled, is_for_one: false }
+    }
+
+    /// The same that asks for a bitrate by these viewers.
+    pub(crate) fn adapts(self, adapt: Adapt) -> Self {
+        self.lock().ways = Ways::new(adapt);
+        self
     }
 
     /// The same for a server instead of players.
@@ -348,15 +355,9 @@ impl Stage {
         self.wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// What the way to a viewer bears, in bits a second.
-    pub(super) fn bears(&self, bits: u64) {
-        self.bitrate.store(bits, Ordering::Relaxed);
-        self.changed.notify_one();
-    }
-
-    /// What a viewer said last of that, once.
-    pub(super) fn take_bitrate(&self) -> Option<u64> {
-        Some(self.bitrate.swap(0, Ordering::Relaxed)).filter(|bits| *bits > 0)
+    /// The bitrate that is to be asked for now, in bits a second.
+    pub(super) fn take_bitrate(&self, now: Time) -> Option<u64> {
+        self.lock().ways.wish(now)
     }
 
     /// The stream is over, for everybody.
@@ -424,6 +425,12 @@ impl Seat {
         while self.units.try_recv().is_ok() {}
     }
 
+    /// What the way to the viewer bears, in bits a second.
+    pub(super) fn bears(&self, bits: u64) {
+        self.stage.lock().ways.bears(self.id, bits);
+        self.stage.changed.notify_one();
+    }
+
     pub(super) fn stage(&self) -> &Arc<Stage> {
         &self.stage
     }
@@ -433,6 +440,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut now = self.stage.lock();
         now.viewers.remove(&self.id);
+        now.ways.left(self.id);
         self.stage.count(&now);
     }
 }

@@ -24,6 +24,9 @@ const BURST: usize = 8;
 /// A frame that goes out so much after its turn is too late: the viewer is behind, and goes on at the next key frame.
 const LATE: TimeDelta = TimeDelta::from_secs(3);
 
+/// Before this, what a viewer says of its way is a first guess, which is far too low, and decides nothing.
+const SETTLED: TimeDelta = TimeDelta::from_secs(5);
+
 pub(super) struct Viewer {
     driver: Driver,
     ways: Ways,
@@ -32,6 +35,7 @@ pub(super) struct Viewer {
     _admitted: Option<Admitted>,
     env: Env,
     is_connected: bool,
+    connected: Option<Time>,
     /// Pictures wait for a key frame.
     waits: bool,
     /// The number of the picture that came last.
@@ -72,6 +76,7 @@ impl Viewer {
             _admitted,
             env,
             is_connected: false,
+            connected: None,
             waits: true,
             last: None,
             repeated: None,
@@ -91,7 +96,7 @@ impl Viewer {
                 Step::Event(Event::Connected) => self.join(),
                 Step::Event(Event::Unreached(viewer)) => self.seat.stage().unreached(*viewer),
                 Step::Event(Event::KeyFrameWanted(_)) => self.key_wanted(),
-                Step::Event(Event::Bitrate(bits)) => self.seat.stage().bears(bits),
+                Step::Event(Event::Bitrate(bits)) => self.bears(bits),
                 Step::Event(_) => {}
                 Step::Unit(unit) => self.unit(&unit),
             }
@@ -120,12 +125,20 @@ impl Viewer {
         }
     }
 
+    fn bears(&self, bits: u64) {
+        let now = self.env.clock.now();
+        if self.connected.is_some_and(|connected| now - connected >= SETTLED) {
+            self.seat.bears(bits);
+        }
+    }
+
     fn is_in_another_codec(&self, unit: &Unit) -> bool {
         self.way(unit.codec.kind()).is_some_and(|(_, format)| format.codec != unit.codec)
     }
 
     fn join(&mut self) {
         self.is_connected = true;
+        self.connected = Some(self.env.clock.now());
         self.controls.connected();
         self.seat.skip();
         self.repeat();

@@ -16,7 +16,7 @@ use crate::control::Controls;
 use crate::ice::{IceServer, IceTransport, Reach, Ways};
 use crate::offer::Offer;
 use crate::ports::Ports;
-use crate::send::{Audience, Pads, Repair, Sender, Stage, with_pads};
+use crate::send::{Adapt, Audience, Pads, Repair, Sender, Stage, with_pads};
 use crate::whep::{default_max_viewers, yes};
 
 const NAME: &str = "webrtcsink";
@@ -61,6 +61,9 @@ pub struct WebRtcSinkSettings {
     /// What becomes of a stream with B-frames or AAC.
     #[serde(default)]
     pub repair: Repair,
+    /// Whose network decides the bitrate that an encoder upstream is asked for. A viewer that comes decides nothing in its first seconds.
+    #[serde(default)]
+    pub adapt: Adapt,
     /// Gives viewers that join the group of pictures that has begun, so that they see something at once. Without it they wait for the next
     /// key frame.
     #[serde(default = "yes")]
@@ -159,7 +162,8 @@ impl Sink for WebRtcSink {
             let (_server, at) = settings.at().place().open(&cx.env)?;
             let ports = Ports::at(&cx.env, settings.udp.unwrap_or(at))?;
             let meter = Meters::add(&cx.env, NAME, &settings.stream);
-            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter));
+            let stage =
+                Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter).adapts(settings.adapt));
             let reach = Reach::open(&cx.env, ports, settings.ways())?;
             let troubles = reach.gathered().await;
             cx.tell(|out| troubles.iter().for_each(|trouble| out.warn(trouble.error())));

@@ -84,7 +84,8 @@ impl Sink for WhepServerSink {
             let path = settings.path();
             let meter = Meters::add(&cx.env, NAME, &settings.name());
             let _listing = server.list(Way::WebRtc, &path, meter.clone(), settings.listed);
-            let stage = Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter));
+            let stage =
+                Arc::new(Stage::new(settings.repair, settings.gop_cache, pads.linked(), meter).adapts(settings.adapt));
             let reach = Reach::open(&cx.env, ports, settings.ways())?;
             let gathered = reach.gathered();
             let audience = Audience::new(stage.clone(), reach, cx.env.clone());

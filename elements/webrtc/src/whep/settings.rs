@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ice::{IceServer, IceTransport, Ways};
-use crate::send::Repair;
+use crate::send::{Adapt, Repair};
 use crate::whip::{default_app, default_listen};
 
 /// Settings of `whepserversink`.
@@ -43,6 +43,9 @@ pub struct WhepServerSinkSettings {
     /// What becomes of a stream with B-frames or AAC.
     #[serde(default)]
     pub repair: Repair,
+    /// Whose network decides the bitrate that an encoder upstream is asked for. A viewer that comes decides nothing in its first seconds.
+    #[serde(default)]
+    pub adapt: Adapt,
     /// Gives viewers that join the group of pictures that has begun, so that they see something at once. Without it they wait for the next
     /// key frame.
     #[serde(default = "yes")]
