@@ -63,5 +63,6 @@ pub const BODIES: &[Body] = &[
     ("webrtc_fragment", webrtc::fragment),
     ("webrtc_offer", webrtc::offer),
     ("webrtc_packets", webrtc::packets),
+    ("webrtc_reply", webrtc::reply),
     ("yaml", text::yaml),
 ];

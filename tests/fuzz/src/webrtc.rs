@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use millstream_core::Time;
+use millstream_core::meter::Kind;
 use millstream_webrtc::demux::asked_for;
 use millstream_webrtc::fragment::Fragment;
+use millstream_webrtc::ice::IceServer;
 use millstream_webrtc::offer::{MAX_SDP, Offer};
 use millstream_webrtc::packet::{MAX_PAYLOAD, Packetizer};
 use millstream_webrtc::session::{Codec, Session, Setup};
@@ -34,6 +36,25 @@ pub fn fragment(data: &[u8]) {
         let _ = Fragment::read(text);
         assert!(Fragment::of_answer(text).len() <= text.len() * 2 + 2);
     }
+}
+
+/// What a server says to a client: an answer is refused or agreed to, servers of STUN and TURN in `Link` are those that would be written, and a
+/// reason is short.
+pub fn reply(data: &[u8]) {
+    millstream_webrtc::client::fuzz_problem(data);
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for server in IceServer::of_value(text) {
+        let link = server.link().expect("it can be written");
+        let again: Vec<_> = link.to_str().map(|link| IceServer::of_value(link).collect()).unwrap_or_default();
+        assert_eq!(again, [server]);
+    }
+    let address = ([127, 0, 0, 1], 9).into();
+    let setup = Setup { codecs: Codec::ALL.to_vec(), addresses: vec![address], ..Setup::default() };
+    let mut session = Session::new(&setup, Time::ZERO);
+    session.offer(&[(Kind::Video, true, false), (Kind::Audio, true, false)]).expect("an offer");
+    let _ = session.accept(text);
+    let waits = (0..MAX_POLLS).any(|_| matches!(session.poll(), millstream_webrtc::session::Output::Wait(_)));
+    assert!(waits);
 }
 
 /// Datagrams of anybody end in nothing or in an answer, and no session runs on for ever.

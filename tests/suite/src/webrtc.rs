@@ -1,14 +1,17 @@
 //! WebRTC tests: browsers that publish and play, and requests of WHIP and WHEP by hand.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use millstream_core::BufferBox;
 use millstream_testkit::media::workspace;
 use serde_json::Value;
 
+use crate::live::Background;
 use crate::peers::need;
 use crate::program::{Said, run, run_with};
 use crate::root;
@@ -55,11 +58,26 @@ pub fn aiortc(mode: &str, endpoint: &str, seconds: u32, codec: &str) -> Value {
 /// # Panics
 /// As [`chromium`].
 pub fn aiortc_with(mode: &str, endpoint: &str, seconds: u32, codec: &str, sound: &str) -> Value {
+    seen(&run(&python(), aiortc_args(mode, endpoint, seconds, codec, sound)), "aiortc")
+}
+
+/// The same of Opus beside a test, which says nothing of what it has seen.
+///
+/// # Panics
+/// As [`chromium`].
+pub fn aiortc_beside(mode: &str, endpoint: &str, seconds: u32, codec: &str) -> Background {
+    Background::start(Command::new(python()).args(aiortc_args(mode, endpoint, seconds, codec, "opus")))
+}
+
+fn python() -> PathBuf {
+    workspace().join("target/peers/venv/bin/python")
+}
+
+fn aiortc_args(mode: &str, endpoint: &str, seconds: u32, codec: &str, sound: &str) -> [OsString; 6] {
     let script = root().join("tests/peers/webrtc-aiortc.py");
     let seconds = seconds.to_string();
-    let args = [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.as_ref(), codec.as_ref(), sound.as_ref()]
-        .map(ToOwned::to_owned);
-    seen(&run(&workspace().join("target/peers/venv/bin/python"), args), "aiortc")
+    [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.as_ref(), codec.as_ref(), sound.as_ref()]
+        .map(ToOwned::to_owned)
 }
 
 fn seen(said: &Said, brought: &str) -> Value {

@@ -181,3 +181,25 @@ fn rtmp_to_whip_and_whep_to_hls_do_what_they_say() {
     assert!(audio.hashes.len() > 150, "{} packets", audio.hashes.len());
     assert_eq!(pictures(&joined).len(), video.hashes.len());
 }
+
+#[test]
+fn sec_settings_that_cannot_be_are_refused_with_their_name_and_without_secrets() {
+    let (sink, src) = ("whipsink", "whepsrc");
+    for (element, settings, property, why) in [
+        (src, "location=rtmp://127.0.0.1/live/s3cret", "location", "`rtmp`"),
+        (src, "location=http://joe:s3cret@127.0.0.1/", "location", "a password"),
+        (src, "location=http://h/x token=\"s3cret two\"", "token", "bearer token"),
+        (src, "location=http://h/x timeout=0s", "timeout", "is 0"),
+        (src, "location=http://h/x ice-transport=relay", "ice-transport", "there is none"),
+        (sink, "location=http://h/x token=\"\"", "token", "bearer token"),
+    ] {
+        let line = match element {
+            "whepsrc" => format!("whepsrc {settings} name=w  w.video ! fakesink"),
+            _ => format!("whepsrc location=http://h/ name=i  i.video ! w.video  whipsink {settings} name=w"),
+        };
+        let said = run_args(&root(), &["launch", "-q", &line]);
+        assert_eq!(said.code, 2, "{line}: {}", said.err);
+        assert!(said.err.contains(why) && said.err.contains(property), "{line}: {}", said.err);
+        assert!(!said.err.contains("s3cret"), "{}", said.err);
+    }
+}

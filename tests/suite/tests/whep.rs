@@ -8,7 +8,7 @@ use millstream_runtime::{Pipeline, Runtime};
 use millstream_tests::live::{self, Background, free_port, wait, wait_for_port};
 use millstream_tests::peers::need;
 use millstream_tests::plugins;
-use millstream_tests::webrtc::{chromium, request};
+use millstream_tests::webrtc::{aiortc_beside, chromium, firefox, request};
 use millstream_tests::{millstream, root};
 
 /// An RTMP publisher of a test picture and a tone, as long as it is kept.
@@ -205,4 +205,32 @@ fn whip_1_whep_1_what_a_browser_publishes_another_one_sees() {
         assert_eq!(publisher.join().expect("it publishes")["status"], 201);
         drop(pipeline);
     }
+}
+
+/// Firefox has no H.264 here. It sends nothing to 127.0.0.1, which is why media come from every address.
+#[test]
+fn whep_1_firefox_shows_vp8_with_sound() {
+    let (runtime, http) = (Runtime::new().expect("a runtime"), free_port());
+    let line = format!(
+        "whipserversrc name=i listen=127.0.0.1:{http} udp=0.0.0.0:{http} stream=cam  i.video ! w.video  i.audio ! w.audio \
+         whepserversink name=w listen=127.0.0.1:{http} udp=0.0.0.0:{http} stream=cam"
+    );
+    let pipeline = live::start(&runtime, &line);
+    wait_for_port(http);
+    let _publisher = aiortc_beside("publish", &format!("http://127.0.0.1:{http}/whip/live/cam"), 60, "VP8");
+    let seen = wait("nothing can be seen", || {
+        let seen = firefox("play", &format!("http://127.0.0.1:{http}/whep/live/cam"), 3, "any", "");
+        (seen["status"] == 201).then_some(seen)
+    });
+    assert_eq!(
+        (&seen["video"]["codec"], &seen["audio"]["codec"]),
+        (&"video/VP8".into(), &"audio/opus".into()),
+        "{seen}"
+    );
+    assert_eq!((&seen["video"]["width"], &seen["deleted"]), (&320.into(), &200.into()), "{seen}");
+    assert!(seen["video"]["frames"].as_u64().is_some_and(|frames| frames > 60), "{seen}");
+    assert!(seen["audio"]["energy"].as_f64().is_some_and(|energy| energy > 0.001), "{seen}");
+    let [bright, dark] = ["brightest", "darkest"].map(|level| seen["video"][level].as_u64().unwrap_or_default());
+    assert!(bright > 200 && dark < 80, "a bar that moves, and no black screen: {seen}");
+    drop(pipeline);
 }

@@ -141,6 +141,7 @@ replay!(
     webrtc_fragment,
     webrtc_offer,
     webrtc_packets,
+    webrtc_reply,
     yaml,
 );
 

@@ -109,6 +109,17 @@ impl Problem {
     }
 }
 
+/// Whatever a server says, little is told of it, on one line, and no secret.
+pub(super) fn fuzz(data: &[u8]) {
+    use millstream_server::http::hyper::header::HeaderValue;
+    let body = Bytes::copy_from_slice(data);
+    for media_type in ["text/plain", "application/problem+json", "text/html"] {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+        let Problem(text) = Problem::read(&headers, &body, &["key"]);
+        assert!(text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control) && !text.contains("key"));
+    }
+}
+
 fn of_json(body: &Bytes) -> String {
     let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let of = |name: &str| value.get(name).and_then(|text| text.as_str()).map(str::to_owned);

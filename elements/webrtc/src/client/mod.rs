@@ -26,6 +26,12 @@ pub(crate) use self::exchange::Resource;
 pub(crate) use self::failure::{Attempts, Failure};
 use crate::control::{Control, Controls};
 
+/// Fuzz body: the reason in the body of a refusal, in each form that it may have.
+#[doc(hidden)]
+pub fn fuzz_problem(data: &[u8]) {
+    failure::fuzz(data);
+}
+
 /// What the side of the connection tells the side of the pipeline.
 #[derive(Debug)]
 pub(crate) enum Notice {

@@ -42,7 +42,12 @@ impl IceServer {
     /// Those that a response tells of, in `Link` headers of `rel="ice-server"` (RFC 8288, RFC 9725 4.6). What is none of STUN or TURN is left out.
     pub fn of(headers: &HeaderMap) -> Vec<Self> {
         let values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(links).filter_map(Self::of_link).take(MAX_SERVERS).collect()
+        values.flat_map(Self::of_value).take(MAX_SERVERS).collect()
+    }
+
+    /// Those of one `Link` header.
+    pub fn of_value(value: &str) -> impl Iterator<Item = Self> {
+        parts(value, ',').into_iter().filter_map(Self::of_link)
     }
 
     fn of_link(link: &str) -> Option<Self> {
@@ -127,12 +132,7 @@ impl IceTransport {
     }
 }
 
-/// The links of one header (RFC 8288, 3): those behind a comma follow each other.
-fn links(value: &str) -> Vec<&str> {
-    parts(value, ',')
-}
-
-/// Parts of a text at a sign, but not within quotes or angle brackets.
+/// Parts of a text at a sign, but not within quotes or angle brackets (RFC 8288, 3).
 fn parts(text: &str, at: char) -> Vec<&str> {
     let (mut all, mut begin, mut quoted, mut escaped, mut inside) = (Vec::new(), 0, false, false, false);
     for (index, one) in text.char_indices() {

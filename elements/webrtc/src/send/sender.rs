@@ -146,7 +146,8 @@ impl Sender {
 
     fn changed(&mut self) {
         let viewers = self.stage.viewers();
-        if viewers != std::mem::replace(&mut self.told, viewers) {
+        // A server is none.
+        if self.client.is_none() && viewers != std::mem::replace(&mut self.told, viewers) {
             let fields = vec![("count", viewers.to_string())];
             self.cx.tell(|out| out.post(MessageKind::Element { name: "players", fields }));
         }

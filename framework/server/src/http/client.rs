@@ -245,6 +245,11 @@ impl Response {
         let is_its = is_same_host(home, &url) && (is_secure(&url) || !is_secure(home));
         if !is_its {
             may_go(self.redirects, home, &url)?;
+            // Where a name leads is seen when it is asked; what is an address is known now.
+            let address = host_and_port(&url).0.parse::<IpAddr>().ok();
+            if let Some(address) = address.filter(|address| !self.redirects.allows(self.led.reached, *address)) {
+                return Err(astray(self.redirects, &url, Place::of(address).as_str()));
+            }
         }
         Ok(Request { redirects: self.redirects, led: Some(self.led.clone()), ..Request::at(method, url) })
     }
