@@ -22,6 +22,8 @@ pub(crate) enum Control {
     },
     /// The other end offers once more: ICE may begin anew, tracks and codecs may be others.
     Offer { offer: Offer, answer: oneshot::Sender<Result<String, Refused>> },
+    /// The other end has answered what this one offered.
+    Answer(String),
 }
 
 /// Who signals for a session. The session is over for it when this is dropped.
@@ -31,6 +33,14 @@ pub(crate) trait Controls: Send {
 
     /// The other end was reached.
     fn connected(&mut self) {}
+
+    /// Whether this end may offer, too.
+    fn may_offer(&self) -> bool {
+        false
+    }
+
+    /// Takes an offer of this end to the other.
+    fn offer(&mut self, _sdp: String) {}
 
     /// The session is over, and `well` says whether the other end took leave.
     fn ended(&mut self, _well: bool) {}
@@ -51,6 +61,14 @@ impl<C: Controls + ?Sized> Controls for Box<C> {
 
     fn connected(&mut self) {
         (**self).connected();
+    }
+
+    fn may_offer(&self) -> bool {
+        (**self).may_offer()
+    }
+
+    fn offer(&mut self, sdp: String) {
+        (**self).offer(sdp);
     }
 
     fn ended(&mut self, well: bool) {

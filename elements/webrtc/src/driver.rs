@@ -91,6 +91,11 @@ impl Driver {
                 // Who has asked may have gone.
                 let _ = answer.send(restarted);
             }
+            Control::Answer(sdp) => {
+                if let Err(error) = self.now(|session| session.accept(&sdp)) {
+                    tracing::debug!(%error, "an answer is left out");
+                }
+            }
             Control::Offer { offer, answer } => {
                 let answered = self.now(|session| session.answer(&offer));
                 // It may have begun ICE anew.

@@ -141,6 +141,21 @@ impl Offer {
         self.check_tracks()
     }
 
+    /// What is wanted of a further offer of somebody who publishes: still at most one track of each kind that is sent, and perhaps none.
+    ///
+    /// # Errors
+    /// [`Refused::Unacceptable`] with what is wrong.
+    pub fn check_publishes_on(&self) -> Result<(), Refused> {
+        let sends = |kind| {
+            let sent = |one: &&Section| one.kind == Some(kind) && !one.is_rejected && one.sends;
+            self.sections.iter().filter(sent).count()
+        };
+        match sends(Kind::Video) > 1 || sends(Kind::Audio) > 1 {
+            true => Err(unacceptable("There is one track of each kind at most.")),
+            false => Ok(()),
+        }
+    }
+
     /// What WHEP wants: somebody who receives, and at most one track of each kind.
     ///
     /// # Errors

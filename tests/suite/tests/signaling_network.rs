@@ -7,7 +7,9 @@ use millstream_core::meter::Kind;
 use millstream_core::{Env, TimeDelta};
 use millstream_graph::load_launch;
 use millstream_signaling::client::Credentials;
-use millstream_signaling::message::{ClientMessage, Code, EndedReason, Envelope, ServerMessage, WelcomeState};
+use millstream_signaling::message::{
+    CandidateInit, ClientMessage, Code, EndedReason, Envelope, ServerMessage, WelcomeState,
+};
 use millstream_signaling::shell::remote::RemotePeer;
 use millstream_signaling::token::sign;
 use millstream_testkit::Weather;
@@ -15,8 +17,9 @@ use millstream_tests::elements::registry;
 use millstream_tests::sim;
 use millstream_tests::world::{World, buffers, collected};
 use millstream_webrtc::driver::Driver;
+use millstream_webrtc::offer::Offer;
 use millstream_webrtc::ports::Ports;
-use millstream_webrtc::session::{Carries, Codec, Event, Format, Packet, Session, Setup, TrackId};
+use millstream_webrtc::session::{Carries, Changes, Codec, Event, Format, Packet, Session, Setup, TrackId};
 use serde_json::{Value, json};
 
 const SERVER: &str = "signalingserver listen=10.0.0.1:8080 secret=0123456789abcdef0123456789abcdef";
@@ -34,7 +37,7 @@ fn token(identity: &str, role: &str) -> String {
 
 /// A worker on another machine.
 fn worker(element: &str) -> String {
-    format!("{element} signaling={URL} token={} udp=10.0.0.3:5000 stream=cam", token("media", "worker"))
+    format!("{element} signaling={URL} token={} udp=10.0.0.3:5000 stream=cam", token(element, "worker"))
 }
 
 /// What all heard and said, in order.
@@ -44,6 +47,8 @@ type Said = Arc<Mutex<Vec<String>>>;
 struct Guest {
     peer: RemotePeer,
     env: Env,
+    /// Whose ports differ: what comes from one address belongs to one session.
+    port: u16,
     said: Said,
     session: String,
     with: String,
@@ -58,7 +63,8 @@ impl Guest {
         let credentials = Credentials { identity: None, token: Some(token(identity, "guest").into()) };
         let peer = RemotePeer::at(&env, URL, credentials);
         let (session, with) = (String::new(), String::new());
-        Self { peer, env, said: Said::default(), session, with, driver: None, tracks: Vec::new() }
+        let port = 6000 + identity.len() as u16;
+        Self { peer, env, port, said: Said::default(), session, with, driver: None, tracks: Vec::new() }
     }
 
     fn say(&self, message: ClientMessage) {
@@ -114,7 +120,7 @@ impl Guest {
     }
 
     fn setup(&self, sends: bool) -> (Arc<Ports>, Setup) {
-        let ports = Ports::at(&self.env, (GUEST, 6000).into()).expect("a port");
+        let ports = Ports::at(&self.env, (GUEST, self.port).into()).expect("a port");
         let carries = if sends { Carries::Packets } else { Carries::Frames };
         let codecs = vec![Codec::Vp8, Codec::Opus];
         let addresses = ports.addresses();
@@ -153,6 +159,54 @@ impl Guest {
             };
             all.into_iter().filter_map(way).collect()
         });
+    }
+
+    /// Waits for an offer, and answers it in a session that is there or a new one. Gives the offer.
+    async fn answer_offer(&mut self) -> String {
+        let find = |message: &ServerMessage| match message {
+            ServerMessage::Offer { session, from, sdp, .. } => Some((session.clone(), from.clone(), sdp.clone())),
+            _ => None,
+        };
+        let (id, from, sdp) = self.until(find).await;
+        (self.session, self.with) = (id.clone(), from);
+        let offer = Offer::read(&sdp).expect("an offer");
+        let answer = match &mut self.driver {
+            Some(driver) => driver.now(|session| session.answer(&offer)).expect("an answer"),
+            None => {
+                let (ports, setup) = self.setup(false);
+                let mut session = Session::new(&setup, self.env.clock.now());
+                let answer = session.answer(&offer).expect("an answer");
+                let line = ports.line(&session.ufrag());
+                self.driver = Some(Driver::new(session, line, self.env.clone()));
+                answer
+            }
+        };
+        let line = answer.lines().find(|line| line.starts_with("a=candidate:")).expect("a candidate");
+        let candidate = CandidateInit {
+            candidate: line[2..].to_owned(),
+            sdp_mid: Some("0".to_owned()),
+            sdp_m_line_index: None,
+            username_fragment: None,
+        };
+        // Too early, and then once more.
+        let candidate = ClientMessage::Candidate { session: id.clone(), candidate: Some(candidate) };
+        self.say(candidate.clone());
+        self.say(ClientMessage::Answer { session: id, sdp: answer });
+        self.say(candidate);
+        sdp
+    }
+
+    /// How many pictures and sounds come in a time.
+    async fn watch(&mut self, time: TimeDelta) -> (usize, usize) {
+        let events = self.wait(time).await;
+        let count = |kind| {
+            events.iter().filter(|event| matches!(event, Event::Frame(frame) if frame.codec.kind() == kind)).count()
+        };
+        (count(Kind::Video), count(Kind::Audio))
+    }
+
+    fn track(&self, kind: Kind) -> TrackId {
+        self.tracks.iter().find(|track| track.0 == kind).expect("a track").1
     }
 
     /// Goes on in an open session with another offer.
@@ -351,9 +405,142 @@ fn sig_3_settings_of_workers_that_cannot_be_are_refused_by_name() {
         (source("stream=c*m"), "stream", "without `*`"),
         (sink("stream=''"), "stream", "1 to 256 bytes"),
         (sink(&format!("stream=cam room={}", "r".repeat(65))), "room", "1 to 64 characters"),
+        (sink("stream=cam offer-members=true"), "offer-members", "no room"),
         (sink("stream=cam max-viewers=0"), "max-viewers", "1"),
     ] {
         let error = load_launch(&line, &registry()).expect_err(&line).to_string();
         assert!(error.contains(words) && error.contains(property), "{line}: {error}");
     }
+}
+
+/// The names of the items that came, each once in a row.
+fn course(collected: &millstream_tests::elements::Collected) -> Vec<&'static str> {
+    let mut names: Vec<_> = collected.take().iter().map(millstream_core::Item::name).collect();
+    names.dedup();
+    names
+}
+
+fn add_audio(session: &mut Session) -> Option<String> {
+    session.offer_changes(&Changes { add: vec![(Kind::Audio, true, false)], ..Changes::default() })
+}
+
+fn turn(track: TrackId, sends: bool) -> impl FnOnce(&mut Session) -> Option<String> {
+    move |session| session.offer_changes(&Changes { turn: vec![(track, sends, false)], ..Changes::default() })
+}
+
+#[test]
+fn sig_3_tracks_come_and_go_in_a_session_that_publishes() {
+    let world = World::new(Weather::default());
+    let _server = world.start(SERVER);
+    let mut pipeline = world.start(&format!("{} name=w {INTO}", worker("webrtcsrc")));
+    let [video, audio] = ["v", "a"].map(|name| collected(&mut pipeline, name));
+    let mut guest = Guest::new(&world, "alice");
+    world.pass(TimeDelta::from_secs(3));
+    run(&world, async || {
+        guest.begin(publish("cam"), true, &[Kind::Video]).await;
+        guest.send(50, &BOTH).await;
+        assert_eq!((count(&video) > 40, count(&audio)), (true, 0));
+        guest.order();
+        guest.offer_again(add_audio).await;
+        assert_eq!(guest.order(), ["> offer", "< answer"]);
+        guest.send(50, &BOTH).await;
+        assert_eq!(course(&audio), ["stream-start", "caps", "segment", "buffer"]);
+        let sound = guest.track(Kind::Audio);
+        guest.offer_again(turn(sound, false)).await;
+        guest.send(50, &[Kind::Video]).await;
+        assert_eq!(course(&audio), ["absent"], "nobody waits for what has ended");
+        guest.offer_again(turn(sound, true)).await;
+        guest.send(50, &BOTH).await;
+        assert_eq!(course(&audio), ["stream-start", "caps", "segment", "buffer"]);
+        assert!(count(&video) >= 149, "the pictures go on meanwhile");
+        // One track of each kind: the session goes on without the second.
+        let second = |session: &mut Session| {
+            session.offer_changes(&Changes { add: vec![(Kind::Video, true, false)], ..Changes::default() })
+        };
+        let sdp = guest.driver.as_mut().expect("a session").now(second).expect("an offer");
+        guest.say(ClientMessage::Offer { session: Some(guest.session.clone()), to: None, sdp });
+        let why = guest.until(|message| match message {
+            ServerMessage::Ended { message, .. } => message.clone(),
+            _ => None,
+        });
+        assert_eq!(why.await, "There is one track of each kind at most.");
+    });
+    drop(pipeline);
+}
+
+/// Somebody publishes pictures into a pipeline that shows them to others.
+async fn on_air(world: &World, sink: &str) -> (Guest, Guest, [millstream_runtime::Pipeline; 2]) {
+    let server = world.start(SERVER);
+    let line = format!(
+        "{} name=in  {} {sink} name=out  in.video ! out.video  in.audio ! out.audio",
+        worker("webrtcsrc"),
+        worker("webrtcsink")
+    );
+    let pipeline = world.start(&line);
+    let [mut alice, bob] = ["alice", "bob"].map(|name| Guest::new(world, name));
+    alice.wait(TimeDelta::from_secs(3)).await;
+    alice.begin(publish("cam"), true, &[Kind::Video]).await;
+    alice.send(50, &BOTH).await;
+    (alice, bob, [server, pipeline])
+}
+
+const SECOND: TimeDelta = TimeDelta::from_secs(1);
+
+#[test]
+fn sig_3_what_begins_later_or_ends_is_offered_to_who_plays() {
+    let world = World::new(Weather::default());
+    run(&world, async || {
+        let (mut alice, mut bob, _running) = on_air(&world, "").await;
+        let play = ClientMessage::Play { stream: "cam".into() };
+        tokio::join!(bob.begin(play, false, &[Kind::Video]), alice.send(60, &BOTH));
+        let (_, (pictures, sounds)) = tokio::join!(alice.send(50, &BOTH), bob.watch(SECOND));
+        assert!(pictures > 40 && sounds == 0, "{pictures} {sounds}");
+        bob.order();
+        // Sound begins, which Bob has no track for: one is offered.
+        alice.offer_again(add_audio).await;
+        let (_, offer) = tokio::join!(alice.send(50, &BOTH), bob.answer_offer());
+        assert_eq!(offer.matches("m=audio").count(), 1, "{offer}");
+        let (_, (pictures, sounds)) = tokio::join!(alice.send(50, &BOTH), bob.watch(SECOND));
+        assert!(pictures > 40 && sounds > 40, "{pictures} {sounds}");
+        // It ends, and begins anew.
+        let sound = alice.track(Kind::Audio);
+        alice.offer_again(turn(sound, false)).await;
+        let (_, offer) = tokio::join!(alice.send(50, &[Kind::Video]), bob.answer_offer());
+        assert!(offer.contains("a=inactive"), "{offer}");
+        alice.offer_again(turn(sound, true)).await;
+        let (_, offer) = tokio::join!(alice.send(50, &BOTH), bob.answer_offer());
+        assert!(!offer.contains("a=inactive"), "{offer}");
+        let (_, (pictures, sounds)) = tokio::join!(alice.send(50, &BOTH), bob.watch(SECOND));
+        assert!(pictures > 40 && sounds > 40, "{pictures} {sounds}");
+        let mut said = bob.order();
+        said.retain(|one| !one.ends_with("candidate"));
+        assert_eq!(said, ["< offer", "> answer", "< offer", "> answer", "< offer", "> answer"]);
+    });
+}
+
+#[test]
+fn sig_3_pull_a_worker_offers_to_who_joins_and_candidates_go_both_ways() {
+    let world = World::new(Weather::default());
+    run(&world, async || {
+        let (mut alice, mut bob, _running) = on_air(&world, "room=stage offer-members=true").await;
+        bob.say(ClientMessage::Join { room: "stage".into() });
+        let ready = async {
+            bob.answer_offer().await;
+            bob.until(|message| matches!(message, ServerMessage::Ready { .. }).then_some(())).await;
+        };
+        tokio::join!(ready, alice.send(60, &BOTH));
+        let said = bob.order();
+        let position =
+            |what: &str| said.iter().position(|one| one == what).unwrap_or_else(|| panic!("{what}: {said:?}"));
+        assert_eq!(said[position("> join")..][..3], ["> join", "< welcome", "< joined"], "{said:?}");
+        for two in
+            [["< joined", "< offer"], ["< offer", "< candidate"], ["< offer", "> answer"], ["> answer", "< ready"]]
+        {
+            assert!(position(two[0]) < position(two[1]), "{two:?}: {said:?}");
+        }
+        let (_, (pictures, _)) = tokio::join!(alice.send(50, &BOTH), bob.watch(SECOND));
+        assert!(pictures > 40, "{pictures}");
+        bob.say(ClientMessage::Leave { room: "stage".into() });
+        bob.until(|message| matches!(message, ServerMessage::Ended { .. }).then_some(())).await;
+    });
 }

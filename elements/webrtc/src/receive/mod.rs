@@ -120,7 +120,7 @@ impl Receiver {
                     self.end();
                 }
                 Step::Notice(notice) => self.cx.tell(|out| notice.post(out)),
-                Step::Control(Some(control)) => self.control(control),
+                Step::Control(Some(control)) => self.control(control).await?,
                 Step::Event(Event::Connected) => self.connected(),
                 Step::Event(Event::Unreached(unreached)) => {
                     let message = unreached.message(Some(&self.stream));
@@ -159,13 +159,7 @@ impl Receiver {
         self.presence.heard(self.cx.env.clock.now());
         self.timeline.begin();
         self.pads.renew();
-        for track in &tracks {
-            if let Some(pad) = self.pads.of(track.kind)
-                && let Some(start) = pad.start(&format!("{:?}", track.kind).to_lowercase())
-            {
-                self.cx.push(pad.id, start).await?;
-            }
-        }
+        self.start(&tracks).await?;
         // Who publishes is known to send nothing else.
         self.cx.tell(|out| out.streams_complete());
         self.until = None;
@@ -208,9 +202,42 @@ impl Receiver {
         }
     }
 
-    fn control(&mut self, control: Control) {
-        let Some(publisher) = &mut self.current else { return };
+    async fn start(&mut self, tracks: &[Track]) -> Result<()> {
+        for track in tracks {
+            if let Some(pad) = self.pads.of(track.kind)
+                && let Some(start) = pad.start(&format!("{:?}", track.kind).to_lowercase())
+            {
+                self.cx.push(pad.id, start).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn control(&mut self, control: Control) -> Result<()> {
+        let Some(publisher) = &mut self.current else { return Ok(()) };
+        let negotiates = matches!(control, Control::Offer { .. } | Control::Answer(_));
         publisher.driver.control(control);
+        if !negotiates {
+            return Ok(());
+        }
+        // Tracks may have come and gone.
+        let mut tracks = publisher.driver.with(|session| session.tracks());
+        tracks.retain(|track| track.receives);
+        publisher.tracks.clone_from(&tracks);
+        self.start(&tracks).await?;
+        for kind in [Kind::Video, Kind::Audio] {
+            if let Some(pad) = self.pads.of(kind)
+                && !tracks.iter().any(|track| track.kind == kind)
+                && pad.stop()
+            {
+                // Nobody waits for what does not come any more; a track of that kind may begin anew.
+                self.cx.push(pad.id, Item::Absent).await?;
+            }
+        }
+        if self.pads.waits() {
+            self.want_key();
+        }
+        Ok(())
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<()> {

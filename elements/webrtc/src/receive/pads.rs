@@ -110,6 +110,14 @@ impl Pad {
             .then(|| Item::StreamStart(StreamInfo { id, language: None }.into()))
     }
 
+    /// The stream has ended, if there was one; the next is one of its own.
+    pub(super) fn stop(&mut self) -> bool {
+        self.caps = None;
+        self.waits = true;
+        self.is_discont = self.last.is_some();
+        std::mem::take(&mut self.started)
+    }
+
     /// Whether a frame can be used; those after a loss cannot.
     pub(super) fn admits(&mut self, frame: &Frame) -> bool {
         if frame.codec.kind() == Kind::Video {

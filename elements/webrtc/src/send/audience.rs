@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_core::Env;
 use millstream_core::meter::Kind;
 use millstream_server::access::Admitted;
+use millstream_server::http::hyper::StatusCode;
 
 use super::stage::{NEEDS_PLUGIN, Stage};
 use super::viewer::Viewer;
@@ -50,12 +51,7 @@ impl Audience {
         admitted: Option<Admitted>,
     ) -> Result<String, Rejected> {
         let (video, audio) = self.stage.codecs()?;
-        // A track that the stream does not have is agreed to in what everybody has, and stays silent.
-        let codecs = vec![video.unwrap_or(Codec::Vp8), audio.unwrap_or(Codec::Opus)];
-        let setup = Setup { codecs, lite: true, carries: Carries::Packets, is_one_of_many: true, ..Setup::default() };
-        let setup = self.reach.setup(setup);
-        let now = self.env.clock.now();
-        let mut session = Session::new(&setup, now);
+        let mut session = self.session(video, audio, controls.may_offer());
         let answer = session.answer(offer)?;
         let mut ways = Vec::new();
         for track in session.tracks() {
@@ -64,16 +60,49 @@ impl Audience {
             let format = self.stage.choose(track.kind, &session.formats(track.id));
             ways.push((track.clone(), format.ok_or_else(|| self.no_codec(&track, wanted))?));
         }
+        self.serve(session, ways, (controls, admitted), [video.is_some(), audio.is_some()]);
+        Ok(answer)
+    }
+
+    /// An offer of the stream to somebody who may answer, and is served then.
+    pub(crate) fn offer(&self, controls: Box<dyn Controls>) -> Result<String, Rejected> {
+        let (video, audio) = self.stage.codecs()?;
+        let mut session = self.session(video, audio, true);
+        let there = [(Kind::Video, video), (Kind::Audio, audio)].into_iter().filter(|(_, codec)| codec.is_some());
+        let tracks: Vec<_> = there.map(|(kind, _)| (kind, true, false)).collect();
+        let nothing = || Rejected::new(StatusCode::CONFLICT, "There is nothing to offer.");
+        let offer = session.offer(&tracks).ok_or_else(nothing)?;
+        self.serve(session, Vec::new(), (controls, None), [video.is_some(), audio.is_some()]);
+        Ok(offer)
+    }
+
+    /// A track that the stream does not have is agreed to in what everybody has, and stays silent. Who may be offered something later agrees to all
+    /// codecs that can be sent; a thousand viewers who may not do without what each of them costs.
+    fn session(&self, video: Option<Codec>, audio: Option<Codec>, grows: bool) -> Session {
+        let codecs = match grows {
+            true => Codec::ALL.to_vec(),
+            false => vec![video.unwrap_or(Codec::Vp8), audio.unwrap_or(Codec::Opus)],
+        };
+        let setup = Setup { codecs, lite: true, carries: Carries::Packets, is_one_of_many: true, ..Setup::default() };
+        Session::new(&self.reach.setup(setup), self.env.clock.now())
+    }
+
+    fn serve(
+        &self,
+        mut session: Session,
+        ways: Ways,
+        signals: (Box<dyn Controls>, Option<Admitted>),
+        known: [bool; 2],
+    ) {
         let line = self.reach.line(&session.ufrag());
         let driver = Driver::new(session, line, self.env.clone());
-        let mut viewer = Viewer::new(driver, ways, self.stage.join(), (controls, admitted), self.env.clone());
+        let mut viewer = Viewer::new(driver, (ways, known), self.stage.join(), signals, self.env.clone());
         self.env
             .tasks
             .spawn(Box::pin(async move {
                 viewer.run().await;
             }))
             .detach();
-        Ok(answer)
     }
     fn no_codec(&self, track: &Track, codec: Codec) -> Rejected {
         let kind = if track.kind == Kind::Video { "pictures" } else { "sound" };

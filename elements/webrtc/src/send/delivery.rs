@@ -92,7 +92,7 @@ impl Delivery {
         warnings.into_iter().for_each(|warning| self.tell(Notice::Warning(warning)));
         let driver = Driver::new(session, line, self.env.clone());
         let (reins, told) = Reins::pair();
-        let mut viewer = Viewer::new(driver, ways, self.stage.join(), (reins, None), self.env.clone());
+        let mut viewer = Viewer::new(driver, (ways, [true; 2]), self.stage.join(), (reins, None), self.env.clone());
         let ended = self.watch(&mut viewer, told).await;
         if matches!(ended, Ended::Stream) {
             viewer.linger(LAST).await;

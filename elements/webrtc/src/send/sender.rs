@@ -135,6 +135,7 @@ impl Sender {
                     Err(trouble) => self.warn(&trouble),
                 }
             }
+            Item::Absent | Item::Eos => self.stage.ended(kind),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! What all viewers see: frames as packets, made once, and the group of pictures that has begun.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -93,6 +93,8 @@ struct Track {
     /// Latest time of a picture, and pictures since.
     latest: Option<Time>,
     seen: u32,
+    /// It has ended, and may begin anew.
+    is_over: bool,
 }
 
 #[derive(Default)]
@@ -129,6 +131,7 @@ pub(crate) struct Stage {
     settled: Notify,
     /// Who is served is a server, and not players that are to be counted.
     is_for_one: bool,
+    version: AtomicU64,
 }
 
 impl Stage {
@@ -137,7 +140,8 @@ impl Stage {
         (now.video.is_linked, now.audio.is_linked) = (video, audio);
         let wanted = AtomicBool::new(false);
         let (changed, settled) = (Notify::new(), Notify::new());
-        Self { now: Mutex::new(now), repair, caches, meter, wanted, changed, settled, is_for_one: false }
+        let version = AtomicU64::new(0);
+        Self { now: Mutex::new(now), repair, caches, meter, wanted, changed, settled, is_for_one: false, version }
     }
 
     /// The same that asks for a bitrate by these viewers.
@@ -192,7 +196,26 @@ impl Stage {
         if now.trouble.as_ref().is_some_and(is_its) {
             now.trouble = None;
         }
-        now.track(kind).latest = None;
+        let track = now.track(kind);
+        (track.latest, track.is_over) = (None, false);
+    }
+
+    /// The pictures or the sound have ended, the other not.
+    pub(super) fn ended(&self, kind: Kind) {
+        self.lock().track(kind).is_over = true;
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether there are pictures or sound to be sent.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        let mut now = self.lock();
+        let track = now.track(kind);
+        track.codec.is_some() && !track.is_over
+    }
+
+    /// Another number when something has ended.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
     }
 
     /// The codecs of the stream, for who wants to see it: pictures and sound.
@@ -201,7 +224,9 @@ impl Stage {
         if let Some(trouble) = &now.trouble {
             return Err(Rejected::new(StatusCode::UNPROCESSABLE_ENTITY, self.text(trouble)));
         }
-        let begins = |track: &Track| !track.is_linked || track.codec.is_some();
+        let begins = |track: &Track| !track.is_linked || track.is_over || track.codec.is_some();
+        let codec = |track: &Track| track.codec.filter(|_| !track.is_over);
+        let codecs = (codec(&now.video), codec(&now.audio));
         let is_begun = match self.repair {
             Repair::DropAudio if now.video.is_linked => begins(&now.video),
             repair => {
@@ -209,10 +234,10 @@ impl Stage {
                 begins(&now.video) && begins(&now.audio) || now.video.seen > sure || now.audio.seen > sure
             }
         };
-        if now.is_over || !is_begun || (now.video.codec, now.audio.codec) == (None, None) {
+        if now.is_over || !is_begun || codecs == (None, None) {
             return Err(Rejected::new(StatusCode::CONFLICT, "The stream has not begun.").retry_after(RETRY_LIVE));
         }
-        Ok((now.video.codec, now.audio.codec))
+        Ok(codecs)
     }
 
     /// Which of these the pictures or the sound are sent in: of those that they are in the one that says most exactly what they are.

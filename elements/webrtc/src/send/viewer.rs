@@ -10,7 +10,7 @@ use super::audience::Ways;
 use super::stage::{Seat, Unit};
 use crate::control::{Control, Controls};
 use crate::driver::Driver;
-use crate::session::{Event, Format, TrackId};
+use crate::session::{Changes, Event, Format, TrackId};
 
 /// Between the pictures of the group that has begun, when they are sent at once: players decode them as fast as they can, and show the last.
 const FAST: TimeDelta = TimeDelta::from_millis(1);
@@ -41,6 +41,21 @@ pub(super) struct Viewer {
     /// The number of the picture that came last.
     last: Option<u32>,
     repeated: Option<Time>,
+    /// Which tracks it has, and what is done about those that it has not.
+    agreement: Agreement,
+}
+
+/// What a viewer has agreed to beside its ways.
+#[derive(Default)]
+struct Agreement {
+    /// Kinds that it does not get: it did not ask for them, or has no codec of them.
+    without: Vec<Kind>,
+    /// Tracks that were turned off, since the stream has nothing for them any more.
+    off: Vec<TrackId>,
+    /// An offer of ours is not answered yet.
+    offers: bool,
+    /// The version of the stage that was looked at.
+    version: u64,
 }
 
 /// Why a viewer is served no longer.
@@ -63,11 +78,16 @@ enum Step {
 impl Viewer {
     pub(super) fn new(
         driver: Driver,
-        ways: Ways,
+        (ways, [video, audio]): (Ways, [bool; 2]),
         seat: Seat,
         (controls, _admitted): (Box<dyn Controls>, Option<Admitted>),
         env: Env,
     ) -> Self {
+        // What the stream had when it came it could have asked for.
+        let known = [(Kind::Video, video), (Kind::Audio, audio)].into_iter().filter(|(_, is_known)| *is_known);
+        let is_without = |kind: &Kind| !ways.is_empty() && !ways.iter().any(|(track, _)| track.kind == *kind);
+        let without = known.map(|(kind, _)| kind).filter(is_without).collect();
+        let agreement = Agreement { without, version: seat.stage().version(), ..Agreement::default() };
         Self {
             driver,
             ways,
@@ -80,6 +100,7 @@ impl Viewer {
             waits: true,
             last: None,
             repeated: None,
+            agreement,
         }
     }
 
@@ -91,8 +112,8 @@ impl Viewer {
                     self.controls.ended(self.driver.is_left());
                     return Over::Session;
                 }
-                Step::Unit(unit) if self.is_in_another_codec(&unit) => return Over::Codec,
-                Step::Control(control) => self.driver.control(control),
+                Step::Unit(unit) if !self.follows(&unit) => return Over::Codec,
+                Step::Control(control) => self.control(control),
                 Step::Event(Event::Connected) => self.join(),
                 Step::Event(Event::Unreached(viewer)) => self.seat.stage().unreached(*viewer),
                 Step::Event(Event::KeyFrameWanted(_)) => self.key_wanted(),
@@ -132,13 +153,92 @@ impl Viewer {
         }
     }
 
-    fn is_in_another_codec(&self, unit: &Unit) -> bool {
-        self.way(unit.codec.kind()).is_some_and(|(_, format)| format.codec != unit.codec)
+    fn control(&mut self, control: Control) {
+        if matches!(control, Control::Offer { .. } | Control::Answer(_)) {
+            self.agreement.offers = false;
+        }
+        self.driver.control(control);
+    }
+
+    /// Whether it can be sent what the stream is in now. A stream may begin later than its viewers, and go on in another codec.
+    fn follows(&mut self, unit: &Unit) -> bool {
+        if self.agreement.version != self.seat.stage().version() {
+            self.turn_off();
+        }
+        let kind = unit.codec.kind();
+        match self.way(kind) {
+            Some((_, format)) if format.codec == unit.codec => return true,
+            None if !self.is_connected || self.agreement.without.contains(&kind) => return true,
+            _ => {}
+        }
+        self.adopt(kind)
+    }
+
+    /// Finds a way for a kind; false when a way that there was leads nowhere any more.
+    fn adopt(&mut self, kind: Kind) -> bool {
+        let had = self.way(kind).is_some();
+        let off = std::mem::take(&mut self.agreement.off);
+        let tracks = self.driver.with(|session| session.tracks());
+        let track = tracks.iter().find(|track| track.kind == kind && (track.sends || off.contains(&track.id)));
+        self.agreement.off = off;
+        let Some(track) = track else {
+            let add = Changes { add: vec![(kind, true, false)], ..Changes::default() };
+            if !tracks.iter().any(|track| track.kind == kind) && self.propose(&add) {
+                return true;
+            }
+            self.agreement.without.extend((!self.agreement.offers).then_some(kind));
+            return !had;
+        };
+        if !track.sends {
+            self.propose(&Changes { turn: vec![(track.id, true, false)], ..Changes::default() });
+            return true;
+        }
+        let formats = self.driver.with(|session| session.formats(track.id));
+        let Some(format) = self.seat.stage().choose(kind, &formats) else {
+            self.agreement.without.push(kind);
+            return !had;
+        };
+        self.agreement.off.retain(|off| *off != track.id);
+        self.ways.retain(|(way, _)| way.kind != kind);
+        self.ways.push((track.clone(), format));
+        if kind == Kind::Video {
+            (self.waits, self.last) = (true, None);
+            self.seat.stage().want_key();
+        }
+        true
+    }
+
+    /// Offers that tracks are turned off of which the stream has nothing any more, where the other end can be offered something.
+    fn turn_off(&mut self) {
+        self.agreement.version = self.seat.stage().version();
+        let stage = self.seat.stage().clone();
+        let gone: Vec<_> = self.ways.iter().filter(|(track, _)| !stage.has(track.kind)).cloned().collect();
+        let turn: Vec<_> = gone.iter().map(|(track, _)| (track.id, false, false)).collect();
+        if !turn.is_empty() && self.propose(&Changes { turn, ..Changes::default() }) {
+            self.ways.retain(|(track, _)| stage.has(track.kind));
+            self.agreement.off.extend(gone.iter().map(|(track, _)| track.id));
+        }
+    }
+
+    /// Offers changes, if that can be done now.
+    fn propose(&mut self, changes: &Changes) -> bool {
+        if self.agreement.offers || !self.is_connected || !self.controls.may_offer() {
+            return false;
+        }
+        let Some(offer) = self.driver.now(|session| session.offer_changes(changes)) else { return false };
+        self.agreement.offers = true;
+        self.controls.offer(offer);
+        true
     }
 
     fn join(&mut self) {
         self.is_connected = true;
         self.connected = Some(self.env.clock.now());
+        for kind in [Kind::Video, Kind::Audio] {
+            if self.way(kind).is_none() && self.seat.stage().has(kind) && !self.agreement.without.contains(&kind) {
+                self.adopt(kind);
+            }
+        }
         self.controls.connected();
         self.seat.skip();
         self.repeat();

@@ -1,7 +1,7 @@
 //! A session's end of a conversation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 
 use millstream_signaling::message::ClientMessage;
@@ -20,22 +20,31 @@ pub(super) type Answered = Arc<AtomicBool>;
 pub(super) struct Call {
     asked: mpsc::Receiver<Control>,
     peer: Weak<Peer>,
-    session: String,
+    session: Arc<OnceLock<String>>,
     answered: Answered,
 }
 
+/// What the worker has of a conversation.
+pub(super) struct Asks {
+    /// Where the session is asked for something.
+    pub(super) asked: mpsc::Sender<Control>,
+    /// Its name, as soon as there is one.
+    pub(super) session: Arc<OnceLock<String>>,
+    pub(super) answered: Answered,
+}
+
 impl Call {
-    /// One for a session of a peer, and where it is asked for something.
-    pub(super) fn new(peer: &Arc<Peer>, session: &str) -> (Self, mpsc::Sender<Control>, Answered) {
+    /// One for a session of a peer.
+    pub(super) fn new(peer: &Arc<Peer>) -> (Self, Asks) {
         let (sender, asked) = mpsc::channel(MAX_WAITING);
-        let answered = Answered::default();
-        let call = Self { asked, peer: Arc::downgrade(peer), session: session.to_owned(), answered: answered.clone() };
-        (call, sender, answered)
+        let (session, answered) = (Arc::<OnceLock<String>>::default(), Answered::default());
+        let asks = Asks { asked: sender, session: session.clone(), answered: answered.clone() };
+        (Self { asked, peer: Arc::downgrade(peer), session, answered }, asks)
     }
 
-    fn say(&self, message: ClientMessage) {
-        if let Some(peer) = self.peer.upgrade() {
-            peer.say(message);
+    fn say(&self, message: impl FnOnce(String) -> ClientMessage) {
+        if let (Some(peer), Some(session)) = (self.peer.upgrade(), self.session.get()) {
+            peer.say(message(session.clone()));
         }
     }
 }
@@ -46,7 +55,15 @@ impl Controls for Call {
     }
 
     fn connected(&mut self) {
-        self.say(ClientMessage::Ready { session: self.session.clone() });
+        self.say(|session| ClientMessage::Ready { session });
+    }
+
+    fn may_offer(&self) -> bool {
+        true
+    }
+
+    fn offer(&mut self, sdp: String) {
+        self.say(|session| ClientMessage::Offer { session: Some(session), to: None, sdp });
     }
 }
 
@@ -54,7 +71,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         // Who was refused is told why instead. A session that is over already is none that one can hang up, and that is well.
         if self.answered.load(Ordering::Relaxed) {
-            self.say(ClientMessage::Hangup { session: self.session.clone() });
+            self.say(|session| ClientMessage::Hangup { session });
         }
     }
 }

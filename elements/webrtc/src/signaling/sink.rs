@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_core::env::BoxFuture;
 use millstream_core::meter::Meters;
-use millstream_core::{BuildCx, Element, Factory, Result, Secret, Sink, SinkCx};
+use millstream_core::{BuildCx, Element, Error, Factory, Result, Secret, Sink, SinkCx};
 use millstream_signaling::message::Purpose;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,6 +45,9 @@ pub struct WebRtcSinkSettings {
     /// Joins this room, and serves its members only. Those may offer to the element directly, too.
     #[serde(default)]
     pub room: Option<String>,
+    /// Offers the stream to every member of `room` that is no worker, as it comes; without it members `play` it.
+    #[serde(default)]
+    pub offer_members: bool,
     /// Address and port to send media from, by UDP; `0.0.0.0` stands for every address of the machine. Without it those of `listen`; with `signaling` any port of every address.
     /// Elements with the same one share it.
     #[serde(default)]
@@ -78,6 +81,10 @@ impl WebRtcSinkSettings {
     fn check(&self) -> Result<()> {
         check(&self.stream, self.room.as_deref())?;
         self.at().check()?;
+        if self.offer_members && self.room.is_none() {
+            let error = Error::settings("there is no room whose members could be offered the stream");
+            return Err(error.on_property("offer-members").hint("name the `room`"));
+        }
         self.ice_transport.check(self.ice_servers.as_deref())
     }
 
@@ -97,7 +104,8 @@ impl WebRtcSinkSettings {
 
     fn work(&self) -> Work {
         let (stream, room) = (self.stream.clone(), self.room.clone());
-        Work { element: NAME, place: self.at().place(), stream, purpose: Purpose::Play, room }
+        let offers = self.offer_members;
+        Work { element: NAME, place: self.at().place(), stream, purpose: Purpose::Play, room, offers }
     }
 }
 
@@ -110,8 +118,9 @@ pub fn factory() -> Factory {
             "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process, or of one \
              elsewhere that `signaling` names. A viewer says `play` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. Who may \
              is what the tokens of the server say.\n\n\
-             - A viewer offers to receive; the answer has the candidates of this side inside, those of the viewer may come at any time. A second offer in \
-             the session begins ICE anew.\n\
+             - A viewer offers to receive; the answer has the candidates of this side inside, those of the viewer may come at any time. A further offer in \
+             the session begins ICE anew. Sound or pictures that begin later, end, or begin anew are offered to the viewer in the session, and a codec \
+             that both agreed on is changed without a word.\n\
              - Who comes before the stream has begun, has no codec of it, or finds `max-viewers` there, is refused with the reason.\n\
              - With `room` the element is a member of that room, so that everybody sees that it is there, and serves members only.\n\
              - At a server elsewhere the element shows its `token`. Media go on while that server is away, and conversations when it is back.\n\
@@ -152,6 +161,15 @@ impl Host for Seats {
         self.admits()?;
         offer.check_plays().map_err(|error| error.to_string())?;
         self.audience.take(offer, controls, None).map_err(|rejected| rejected.text)
+    }
+
+    fn goes_on(&self, _: &Offer) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn offer(&self, controls: Box<dyn Controls>) -> Result<String, String> {
+        self.admits()?;
+        self.audience.offer(controls).map_err(|rejected| rejected.text)
     }
 }
 

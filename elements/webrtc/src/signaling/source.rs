@@ -109,6 +109,7 @@ impl WebRtcSrcSettings {
             stream: self.stream.clone(),
             purpose: Purpose::Publish,
             room: self.room.clone(),
+            offers: false,
         }
     }
 }
@@ -124,8 +125,8 @@ pub fn factory() -> Factory {
             "A worker of the `signalingserver` with the same `listen` and `path`, which runs in the same pipeline or in another one of this process, or of one \
              elsewhere that `signaling` names. Who publishes says `publish` with the `stream` there, and goes on as `docs/spec/signaling.md` has it: `init`, `offer`, `answer`, `candidate`, `ready`. \
              Who may is what the tokens of the server say.\n\n\
-             - The answer has the candidates of this side inside; those of the publisher may come at any time. A second offer in the session begins ICE \
-             anew, or changes codecs.\n\
+             - The answer has the candidates of this side inside; those of the publisher may come at any time. A further offer in the session begins ICE \
+             anew, changes codecs, adds tracks or removes them: what is removed becomes absent behind the pads, and may begin anew.\n\
              - A publisher whose connection to the server is lost goes on publishing, and resumes the conversation. One that hangs up, or is not reached any \
              more for some seconds, has left.\n\
              - With `room` the element is a member of that room, so that everybody sees that it is there, and takes in members only.\n\
@@ -157,6 +158,10 @@ impl Host for Intake {
     fn open(&self, offer: &Offer, controls: Box<dyn Controls>) -> Result<String, String> {
         offer.check_publishes().map_err(|error| error.to_string())?;
         self.take(offer, controls, None).map_err(|error| error.to_string())
+    }
+
+    fn goes_on(&self, offer: &Offer) -> Result<(), String> {
+        offer.check_publishes_on().map_err(|error| error.to_string())
     }
 }
 

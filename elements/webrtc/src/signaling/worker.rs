@@ -5,18 +5,24 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use millstream_core::{Env, Error, Result};
+use millstream_core::{Env, Error, Result, TimeDelta};
 use millstream_signaling::client::Credentials;
-use millstream_signaling::message::{ClientMessage, Code, Purpose, RejectReason, ServerMessage, WelcomeState};
+use millstream_signaling::identity::Role;
+use millstream_signaling::message::{
+    CandidateInit, ClientMessage, Code, Member, Purpose, RejectReason, ServerMessage, WelcomeState,
+};
 use millstream_signaling::shell::hubs::Hubs;
 use millstream_signaling::shell::peer::Peer;
 use millstream_signaling::shell::remote::RemotePeer;
 use tokio::sync::{mpsc, oneshot};
 
-use super::call::Call;
+use super::call::{Asks, Call};
 use super::settings::{PATIENCE, Place, no_server};
 use crate::control::{Control, Controls};
 use crate::offer::Offer;
+
+/// How long a stream that has not begun is waited for before members are offered it once more.
+const AGAIN: TimeDelta = TimeDelta::from_millis(500);
 
 /// Whoever makes sessions of offers.
 pub(super) trait Host: Send + Sync {
@@ -25,6 +31,14 @@ pub(super) trait Host: Send + Sync {
 
     /// The answer to an offer, or why there is none; the session goes on by itself.
     fn open(&self, offer: &Offer, controls: Box<dyn Controls>) -> Result<String, String>;
+
+    /// Whether a further offer in a session will do.
+    fn goes_on(&self, offer: &Offer) -> Result<(), String>;
+
+    /// An offer to somebody who was not asked, or why there is none now.
+    fn offer(&self, _controls: Box<dyn Controls>) -> Result<String, String> {
+        Err("Nothing is offered here.".to_owned())
+    }
 }
 
 /// What a worker is.
@@ -38,6 +52,8 @@ pub(super) struct Work {
     pub(super) purpose: Purpose,
     /// Only members of it may come.
     pub(super) room: Option<String>,
+    /// All members are offered something.
+    pub(super) offers: bool,
 }
 
 /// Serves a stream, as long as it is run.
@@ -56,6 +72,10 @@ struct There {
     members: HashSet<String>,
     /// The server has said that it sends those who come.
     serves: bool,
+    /// Members who are to be offered something.
+    unoffered: Vec<String>,
+    /// Those who were, of whose sessions the server has not told yet.
+    offered: HashMap<String, (Asks, String)>,
 }
 
 /// A session that goes on.
@@ -74,7 +94,14 @@ impl Drop for There {
 
 impl There {
     fn new(peer: Peer) -> Self {
-        Self { peer: Arc::new(peer), calls: HashMap::new(), members: HashSet::new(), serves: false }
+        Self {
+            peer: Arc::new(peer),
+            calls: HashMap::new(),
+            members: HashSet::new(),
+            serves: false,
+            unoffered: Vec::new(),
+            offered: HashMap::new(),
+        }
     }
 }
 
@@ -139,10 +166,63 @@ impl Worker {
     /// Speaks until a server in this process has gone.
     async fn speak(&self, there: &mut There) -> Result<()> {
         let peer = there.peer.clone();
-        while let Some(envelope) = peer.hear().await? {
-            self.hear(there, &envelope.message)?;
+        loop {
+            let again = async {
+                match there.unoffered.is_empty() {
+                    true => std::future::pending().await,
+                    false => self.env.clock.sleep_until(self.env.clock.now() + AGAIN).await,
+                }
+            };
+            tokio::select! {
+                envelope = peer.hear() => match envelope? {
+                    Some(envelope) => self.hear(there, &envelope.message)?,
+                    None => return Ok(()),
+                },
+                () = again => self.offer_members(there),
+            }
         }
-        Ok(())
+    }
+
+    /// Offers the stream to those who have not been offered it, if it has begun.
+    fn offer_members(&self, there: &mut There) {
+        for member in std::mem::take(&mut there.unoffered) {
+            let (call, asks) = Call::new(&there.peer);
+            match self.host.offer(Box::new(call)) {
+                Ok(sdp) => {
+                    there.peer.say(ClientMessage::Offer { session: None, to: Some(member.clone()), sdp: sdp.clone() });
+                    there.offered.insert(member, (asks, sdp));
+                }
+                Err(_) => there.unoffered.push(member),
+            }
+        }
+    }
+
+    /// Somebody is in the room.
+    fn member(&self, there: &mut There, member: &Member) {
+        there.members.insert(member.peer.clone());
+        if self.work.offers && member.role != Role::Worker {
+            there.unoffered.push(member.peer.clone());
+        }
+    }
+
+    /// A session that was offered is one: candidates follow, as from everybody who offers.
+    fn opened(&self, there: &mut There, session: &str, with: &str) {
+        let Some((asks, sdp)) = there.offered.remove(with) else { return };
+        let _ = asks.session.set(session.to_owned());
+        asks.answered.store(true, Ordering::Relaxed);
+        let mid = sdp.lines().find_map(|line| line.strip_prefix("a=mid:")).map(|mid| mid.trim_end().to_owned());
+        let lines =
+            sdp.lines().filter_map(|line| line.strip_prefix("a=")).filter(|line| line.starts_with("candidate:"));
+        let found = lines.map(|line| CandidateInit {
+            candidate: line.trim_end().to_owned(),
+            sdp_mid: mid.clone(),
+            sdp_m_line_index: Some(0),
+            username_fragment: None,
+        });
+        for candidate in found.map(Some).chain([None]) {
+            there.peer.say(ClientMessage::Candidate { session: session.to_owned(), candidate });
+        }
+        there.calls.insert(session.to_owned(), Live { asked: asks.asked, with: with.to_owned() });
     }
 
     async fn leave<T>(&self, mut there: There, ended: T) -> T {
@@ -162,7 +242,7 @@ impl Worker {
             return;
         }
         there.serves = false;
-        there.members.clear();
+        (there.members, there.unoffered, there.offered) = Default::default();
         let (streams, purposes) = (vec![self.work.stream.clone()], vec![self.work.purpose]);
         there.peer.say(ClientMessage::Worker { streams, purposes });
         if let Some(room) = self.work.room.clone() {
@@ -209,16 +289,30 @@ impl Worker {
                     let _ = live.asked.try_send(Control::Candidates(vec![line.to_owned()]));
                 }
             }
+            ServerMessage::Answer { session, sdp, .. } => {
+                if let Some(live) = there.calls.get(session) {
+                    let _ = live.asked.try_send(Control::Answer(sdp.clone()));
+                }
+            }
+            ServerMessage::Opened { session, peer, .. } => self.opened(there, session, peer),
             ServerMessage::Ended { session, .. } => drop(there.calls.remove(session)),
             // It is nobody who talks.
             ServerMessage::Invite { session, .. } => {
                 there.peer.say(ClientMessage::Reject { session: session.clone(), reason: RejectReason::Declined });
             }
             ServerMessage::Joined { members, .. } => {
-                there.members = members.iter().map(|member| member.peer.clone()).collect();
+                members.iter().for_each(|member| self.member(there, member));
+                self.offer_members(there);
             }
-            ServerMessage::MemberJoined { member, .. } => drop(there.members.insert(member.peer.clone())),
-            ServerMessage::MemberLeft { peer, .. } => drop(there.members.remove(peer)),
+            ServerMessage::MemberJoined { member, .. } => {
+                self.member(there, member);
+                self.offer_members(there);
+            }
+            ServerMessage::MemberLeft { peer, .. } => {
+                there.members.remove(peer);
+                there.offered.remove(peer);
+                there.unoffered.retain(|member| member != peer);
+            }
             ServerMessage::Error { code, message, hint } => self.refused(there, *code, message, hint.as_deref())?,
             _ => {}
         }
@@ -240,13 +334,17 @@ impl Worker {
             Err(refused) => return there.peer.say(refuse(refused.to_string())),
         };
         if let Some(live) = there.calls.get(session) {
-            return self.offer_again(there, session, &live.asked, offer);
+            match self.host.goes_on(&offer) {
+                Ok(()) => return self.offer_again(there, session, &live.asked, offer),
+                Err(message) => return there.peer.say(refuse(message)),
+            }
         }
-        let (call, asked, answered) = Call::new(&there.peer, session);
+        let (call, asks) = Call::new(&there.peer);
+        let _ = asks.session.set(session.to_owned());
         match self.host.open(&offer, Box::new(call)) {
             Ok(sdp) => {
-                answered.store(true, Ordering::Relaxed);
-                there.calls.insert(session.to_owned(), Live { asked, with: from.to_owned() });
+                asks.answered.store(true, Ordering::Relaxed);
+                there.calls.insert(session.to_owned(), Live { asked: asks.asked, with: from.to_owned() });
                 there.peer.say(ClientMessage::Answer { session: session.to_owned(), sdp });
             }
             Err(message) => there.peer.say(refuse(message)),
