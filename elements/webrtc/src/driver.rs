@@ -5,12 +5,15 @@ use std::collections::VecDeque;
 use millstream_core::{Env, Time, TimeDelta};
 
 use crate::control::Control;
-use crate::diagnose::{Checks, Pair};
+use crate::diagnose::{Checks, Pair, Unreached};
 use crate::ports::Line;
 use crate::session::{Event, IceState, Output, Session};
 
 /// How long the other end may take until it is reached for the first time. Browsers try for 15 s and then wait some.
 const FIRST_REACHED: TimeDelta = TimeDelta::from_secs(30);
+
+/// Who leaves before this has changed its mind, and has not been kept out.
+const TRIED: TimeDelta = TimeDelta::from_secs(5);
 
 /// How long the other end may be lost until the session is over. ICE has tried for some seconds when it says so.
 const LOST: TimeDelta = TimeDelta::from_secs(5);
@@ -23,6 +26,8 @@ pub struct Driver {
     session: Session,
     line: Line,
     env: Env,
+    /// When it began.
+    began: Time,
     /// What was tried, until the other end was reached.
     checks: Checks,
     events: VecDeque<Event>,
@@ -37,8 +42,10 @@ pub struct Driver {
 impl Driver {
     /// Runs a session on a line that has its name.
     pub fn new(session: Session, line: Line, env: Env) -> Self {
-        let lost = Some(env.clock.now() + FIRST_REACHED);
+        let began = env.clock.now();
+        let lost = Some(began + FIRST_REACHED);
         let mut driver = Self {
+            began,
             session,
             line,
             env,
@@ -75,6 +82,12 @@ impl Driver {
     /// The pairs of candidates that were tried until the other end was reached.
     pub fn pairs(&self) -> &[Pair] {
         self.checks.pairs()
+    }
+
+    /// What was tried, if the other end has given up now without having been reached: it has taken leave after a while.
+    pub(crate) fn given_up(&self) -> Option<Unreached> {
+        let has_tried = self.env.clock.now() - self.began >= TRIED;
+        (has_tried && !self.is_over && !self.checks.is_settled()).then(|| self.session.unreached(self.checks.pairs()))
     }
 
     /// Does what the address of the session was asked for.

@@ -24,7 +24,11 @@ impl Lines {
 
 pub(super) fn endpoint(found: &EndpointReport) -> String {
     let mut lines = Lines::default();
-    let status = found.status.map_or_else(|| "no answer".to_owned(), |status| format!("answers {status}"));
+    let status = match (found.status, found.answered) {
+        (Some(status), _) => format!("answers {status}"),
+        (None, true) => "answers".to_owned(),
+        (None, false) => "does not answer".to_owned(),
+    };
     let reached = found.reached.map(|ip| format!(" ({ip})")).unwrap_or_default();
     lines.add("endpoint", &format!("{}{reached} {status}", found.endpoint));
     for server in &found.ice_servers {
@@ -37,7 +41,7 @@ pub(super) fn endpoint(found: &EndpointReport) -> String {
         let tracks: Vec<String> = found.codecs.iter().map(|codecs| codecs.join(", ")).collect();
         lines.add("codecs", &format!("in common: {}", tracks.join("; ")));
     }
-    if found.status == Some(201) {
+    if found.answered {
         lines.add("here", &candidates(&found.local, 0));
         lines.add("there", &candidates(&found.remote, found.names));
     }

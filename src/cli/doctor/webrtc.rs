@@ -29,6 +29,7 @@ Examples:
   millstream doctor webrtc http://127.0.0.1:8080/whep/live/cam
   millstream doctor webrtc https://example.org/whip/live/cam --token KEY
   millstream doctor webrtc https://example.org/whep/live/cam --codecs vp8,opus    # as a browser without H.264
+  millstream doctor webrtc ws://127.0.0.1:8080/signal --stream cam
   millstream doctor webrtc stun:stun.example.org
   millstream doctor webrtc 'turn:turn.example.org?transport=tcp' --username alice --credential PASSWORD
 
@@ -37,8 +38,11 @@ Secrets are better given as MILLSTREAM_TOKEN and MILLSTREAM_CREDENTIAL in the en
 
 Exit code 0: media could flow; 1: they could not, and it is said why; 2: this is nothing that can be tried.")]
 pub(super) struct Args {
-    /// An endpoint of WHIP or WHEP (http, https), or a server (stun:, turn:)
+    /// An endpoint of WHIP or WHEP (http, https), a signaling server (ws, wss), or a server (stun:, turn:)
     url: String,
+    /// The stream at a signaling server
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
     /// Bearer token for the endpoint
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -92,6 +96,10 @@ enum Target {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    if is_signaling(&args.url) && args.stream.is_none() {
+        report::error("a signaling server has many streams", Some("say which one: --stream cam"));
+        return Ok(Exit::Usage);
+    }
     let target = match target(&args.url) {
         Ok(target) => target,
         Err((error, hint)) => {
@@ -108,9 +116,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     done
 }
 
+fn is_signaling(url: &str) -> bool {
+    url.starts_with("ws://") || url.starts_with("wss://")
+}
+
 fn target(url: &str) -> Result<Target, (String, &'static str)> {
     const HINT: &str = "give the URL of a WHIP or WHEP endpoint (http://HOST/whep/APP/STREAM), stun:HOST or turn:HOST";
-    if url.starts_with("http://") || url.starts_with("https://") {
+    if url.starts_with("http://") || url.starts_with("https://") || is_signaling(url) {
         return Ok(Target::Endpoint);
     }
     match Uri::read(url) {
@@ -141,6 +153,7 @@ fn endpoint(runtime: &Runtime, args: &Args) -> Outcome {
     let path = args.url.split(['?', '#']).next().unwrap_or_default();
     let wanted = Try {
         url: args.url.clone(),
+        stream: args.stream.clone().filter(|_| is_signaling(&args.url)),
         token: secret(args.token.as_ref(), "MILLSTREAM_TOKEN"),
         publishes: args.publish || path.contains("/whip"),
         codecs: if args.codecs.is_empty() { Codec::ALL.to_vec() } else { args.codecs.clone() },

@@ -106,6 +106,44 @@ fn web_3_doctor_says_that_there_is_nobody_and_nothing() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[test]
+fn web_3_doctor_asks_a_signaling_server_for_a_stream() {
+    let (runtime, port) = (Runtime::new().expect("a runtime"), free_port());
+    let clip = fixture("video_only_h264.flv");
+    let line = format!(
+        "signalingserver listen=127.0.0.1:{port}  filesrc location={} loop=true ! flvdemux ! h264parse ! clocksync ! w.video  \
+         webrtcsink name=w listen=127.0.0.1:{port} stream=cam",
+        clip.display()
+    );
+    let _pipeline = live::start(&runtime, &line);
+    wait_for_port(port);
+    let url = format!("ws://127.0.0.1:{port}/signal");
+    let found = wait("the stream does not begin", || {
+        let (found, code) = doctor(&url, &["--stream", "cam"]);
+        (found["reason"] != "busy").then_some((found, code))
+    });
+    assert_eq!((found.1, &found.0["connected"]), (0, &Value::Bool(true)), "{:#}", found.0);
+    assert_eq!(found.0["pairs"][0]["answer"], "success", "{:#}", found.0);
+    let (found, code) = doctor(&url, &["--stream", "cam", "--codecs", "vp8"]);
+    assert_eq!((code, &found["reason"]), (1, &"no-codec".into()), "{found:#}");
+    let (found, code) = doctor(&url, &["--stream", "other"]);
+    assert_eq!((code, &found["reason"]), (1, &"busy".into()), "{found:#}");
+}
+
+#[test]
+fn web_3_doctor_takes_leave_so_that_the_next_publisher_comes_at_once() {
+    let (runtime, port) = (Runtime::new().expect("a runtime"), free_port());
+    let line =
+        format!("whipserversrc name=w listen=127.0.0.1:{port} stream=cam  w.video ! fakesink  w.audio ! fakesink");
+    let _pipeline = live::start(&runtime, &line);
+    wait_for_port(port);
+    for _ in 0..2 {
+        let url = format!("http://127.0.0.1:{port}/whip/live/cam");
+        let (found, code) = doctor(&url, &["--codecs", "h264,opus"]);
+        assert_eq!((code, &found["connected"]), (0, &Value::Bool(true)), "{found:#}");
+    }
+}
+
 /// Passes requests on to a port, and names another port for media in what comes back. Both have five digits.
 fn with_another_port(http: u16, udp: u16, instead: u16) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");

@@ -272,6 +272,7 @@ fn diagnose(settings: &str, silent: &[SocketAddr]) -> (EndpointReport, Vec<Messa
     silent.iter().for_each(|address| world.net.silence(*address));
     let wanted = Try {
         url: "http://10.0.0.1:8080/whep/live/cam".to_owned(),
+        stream: None,
         token: None,
         publishes: false,
         codecs: vec![Codec::H264],

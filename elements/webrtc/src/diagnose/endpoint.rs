@@ -1,22 +1,28 @@
 //! An endpoint of WHIP or WHEP, tried from here: asked with an offer of ours, and its candidates with checks.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
-use hyper::{StatusCode, Uri};
+use hyper::{Method, StatusCode, Uri};
 use millstream_core::meter::Kind;
 use millstream_core::{Env, Secret, TimeDelta};
 use millstream_server::http::client::{Request, within};
 use millstream_server::http::hyper;
+use millstream_signaling::shell::remote::RemotePeer;
 use serde::Serialize;
 
 use super::server::toward;
+use super::signaled;
 use super::{Pair, Reason};
 use crate::driver::Driver;
 use crate::ice::{Found, Reach, Ways};
 use crate::offer::MAX_SDP;
 use crate::session::{Codec, Event, Session, Setup};
+
+/// How long taking leave may take.
+const GOODBYE: TimeDelta = TimeDelta::from_secs(3);
 
 /// Longest text of a server that is told on.
 const MAX_SAID: usize = 300;
@@ -24,8 +30,10 @@ const MAX_SAID: usize = 300;
 /// What is tried.
 #[derive(Clone, Debug)]
 pub struct Try {
-    /// The endpoint.
+    /// The endpoint; or a signaling server, of `ws` or `wss`.
     pub url: String,
+    /// The stream at a signaling server.
+    pub stream: Option<String>,
     /// Bearer token.
     pub token: Option<Secret>,
     /// It is offered to publish (WHIP), and not to play (WHEP).
@@ -56,6 +64,8 @@ pub struct EndpointReport {
     pub reached: Option<IpAddr>,
     /// Status of its answer.
     pub status: Option<u16>,
+    /// It has answered the offer.
+    pub answered: bool,
     /// Candidates of this end.
     pub local: Vec<Told>,
     /// Candidates of the server.
@@ -80,7 +90,7 @@ pub struct EndpointReport {
 impl EndpointReport {
     /// Looks once more for the reason, when more is known of the pairs.
     pub fn review(&mut self) {
-        if !self.connected && self.status == Some(StatusCode::CREATED.as_u16()) {
+        if !self.connected && self.answered {
             let told: Vec<SocketAddr> = self.remote.iter().map(|told| told.address).collect();
             // A relay is somewhere else by nature.
             let is_relayed = self.remote.iter().any(|told| told.kind == "relay");
@@ -116,10 +126,50 @@ async fn attempt(env: &Env, wanted: &Try, report: &mut EndpointReport) -> Result
     let Some(offer) = session.offer(&tracks) else {
         return Err(Reason::NoCodec { said: "nothing is offered".to_owned() });
     };
-    let answer = post(env, wanted, offer, report).await?;
-    (report.remote, report.names) = candidates(&answer);
+    let (answer, leave) = match &wanted.stream {
+        None => post(env, wanted, offer, report).await?,
+        Some(stream) => {
+            report.endpoint = format!("the signaling server at {server}");
+            let (answer, peer) = signaled::ask(env, wanted, stream, offer).await?;
+            (answer, Leave::Signaled(Box::new(peer)))
+        }
+    };
+    let tried = meet(env, wanted, (reach, session), &answer, report).await;
+    leave.take(env).await;
+    tried
+}
+
+/// Whom one takes leave of.
+enum Leave {
+    /// The address of the session, if it was told.
+    Http(Option<Box<Request>>),
+    /// A signaling server.
+    Signaled(Box<RemotePeer>),
+}
+
+impl Leave {
+    /// So that the server waits for nobody. Whether it hears of it is its affair.
+    async fn take(self, env: &Env) {
+        match self {
+            Self::Http(Some(delete)) => drop(within(env, GOODBYE, "taking leave", delete.send(env)).await),
+            Self::Http(None) => {}
+            Self::Signaled(peer) => peer.leave().await,
+        }
+    }
+}
+
+/// Tries the ways that an answer tells of.
+async fn meet(
+    env: &Env,
+    wanted: &Try,
+    (reach, mut session): (Arc<Reach>, Session),
+    answer: &str,
+    report: &mut EndpointReport,
+) -> Result<(), Reason> {
+    report.answered = true;
+    (report.remote, report.names) = candidates(answer);
     session
-        .accept(&answer)
+        .accept(answer)
         .map_err(|error| Reason::Refused { status: StatusCode::CREATED.as_u16(), said: error.to_string() })?;
     report.codecs = codecs(&mut session);
     let line = reach.line(&session.ufrag());
@@ -135,29 +185,34 @@ async fn reached(env: &Env, url: &str) -> Result<SocketAddr, Reason> {
     let unreachable = |error: &dyn std::fmt::Display| Reason::Unreachable { error: error.to_string() };
     let uri: Uri = url.parse().map_err(|error: hyper::http::uri::InvalidUri| unreachable(&error))?;
     let host = uri.host().ok_or_else(|| unreachable(&"the URL has no host"))?;
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let port = uri.port_u16().unwrap_or(if matches!(uri.scheme_str(), Some("https" | "wss")) { 443 } else { 80 });
     let all = env.net.resolve(host, port).await.map_err(|error| unreachable(&error))?;
     all.into_iter().next().ok_or_else(|| unreachable(&"the host has no address"))
 }
 
-/// Posts the offer; the answer to it.
-async fn post(env: &Env, wanted: &Try, offer: String, report: &mut EndpointReport) -> Result<String, Reason> {
+/// Posts the offer; the answer to it, and where one takes leave.
+async fn post(env: &Env, wanted: &Try, offer: String, report: &mut EndpointReport) -> Result<(String, Leave), Reason> {
     let unreachable = |error: millstream_core::Error| Reason::Unreachable { error: error.to_string() };
     let mut request = Request::post(&wanted.url, "application/sdp", offer).map_err(unreachable)?;
     report.endpoint = request.place();
-    if let Some(token) = &wanted.token {
-        let value = HeaderValue::try_from(format!("Bearer {}", token.reveal()));
-        let value = value.map_err(|_| Reason::Token { said: "what was given is none".to_owned() })?;
-        request = request.header(header::AUTHORIZATION, value);
+    let token = wanted.token.as_ref().map(|token| HeaderValue::try_from(format!("Bearer {}", token.reveal())));
+    let token = token.transpose().map_err(|_| Reason::Token { said: "what was given is none".to_owned() })?;
+    if let Some(token) = &token {
+        request = request.header(header::AUTHORIZATION, token.clone());
     }
     let response = within(env, wanted.patience, "the endpoint", request.send(env)).await.map_err(unreachable)?;
     let status = response.status();
     report.status = Some(status.as_u16());
     let links = response.headers().get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
     report.ice_servers = links.filter_map(ice_server).collect();
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    let delete = location.and_then(|location| response.lead(Method::DELETE, location).ok()).map(|delete| match token {
+        Some(token) => Box::new(delete.header(header::AUTHORIZATION, token)),
+        None => Box::new(delete),
+    });
     let body = within(env, wanted.patience, "the answer", response.whole(MAX_SDP)).await.map_err(unreachable)?;
     match status {
-        StatusCode::CREATED => Ok(String::from_utf8_lossy(&body).into_owned()),
+        StatusCode::CREATED => Ok((String::from_utf8_lossy(&body).into_owned(), Leave::Http(delete))),
         _ => Err(refused(status, &said(&body))),
     }
 }

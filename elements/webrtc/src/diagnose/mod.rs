@@ -5,13 +5,15 @@
 //! | `checks` | which pairs of candidates were tried, and what each answered: read off the datagrams |
 //! | `reason` | the reason, its name and what to do |
 //! | `unreached` | a session of ours that nobody has reached |
-//! | `endpoint` | an endpoint of WHIP or WHEP, tried from here |
+//! | `endpoint` | an endpoint of WHIP or WHEP, or a stream of a signaling server, tried from here |
+//! | `signaled` | how the latter is asked |
 //! | `server` | a server of STUN or TURN, tried from here, and the translation of addresses on the way (RFC 5780) |
 
 mod checks;
 mod endpoint;
 mod reason;
 mod server;
+mod signaled;
 mod unreached;
 
 pub use self::checks::{Answer, Checks, Pair};

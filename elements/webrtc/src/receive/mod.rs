@@ -20,6 +20,7 @@ pub(crate) use self::intake::{Intake, MAX_SESSIONS, NotTaken, Presence, Publicat
 pub(crate) use self::pads::{AUDIO_CAPS, Pads, VIDEO_CAPS, check_codecs, codecs};
 use crate::client::{Notice, heard};
 use crate::control::{Control, Controls};
+use crate::diagnose::Unreached;
 use crate::driver::Driver;
 use crate::session::{Event, Frame, Track, TrackId};
 use crate::timeline::Timeline;
@@ -122,10 +123,7 @@ impl Receiver {
                 Step::Notice(notice) => self.cx.tell(|out| notice.post(out)),
                 Step::Control(Some(control)) => self.control(control).await?,
                 Step::Event(Event::Connected) => self.connected(),
-                Step::Event(Event::Unreached(unreached)) => {
-                    let message = unreached.message(Some(&self.stream));
-                    self.cx.tell(|out| out.post(message));
-                }
+                Step::Event(Event::Unreached(unreached)) => self.unreached(&unreached),
                 Step::Event(Event::Frame(frame)) => self.frame(frame).await?,
                 Step::Event(_) => {}
                 Step::Request(Request::KeyFrame) => self.want_key(),
@@ -171,12 +169,20 @@ impl Receiver {
 
     fn end(&mut self) {
         if let Some(publisher) = self.current.take() {
+            if let Some(unreached) = publisher.driver.given_up() {
+                self.unreached(&unreached);
+            }
             if publisher.is_heard {
                 self.tell("unpublished");
             }
             self.presence.left();
             self.until = self.grace.map(|grace| self.cx.env.clock.now() + grace);
         }
+    }
+
+    fn unreached(&mut self, unreached: &Unreached) {
+        let message = unreached.message(Some(&self.stream));
+        self.cx.tell(|out| out.post(message));
     }
 
     fn tell(&mut self, name: &'static str) {

@@ -107,7 +107,11 @@ impl Viewer {
     pub(super) async fn run(&mut self) -> Over {
         loop {
             match self.step().await {
-                Step::Over(over) => return over,
+                Step::Over(over) => {
+                    let given_up = self.driver.given_up();
+                    given_up.into_iter().for_each(|viewer| self.seat.stage().unreached(viewer));
+                    return over;
+                }
                 Step::Event(Event::Closed) => {
                     self.controls.ended(self.driver.is_left());
                     return Over::Session;
