@@ -6,6 +6,7 @@
 //! | `wire` | what a client writes: chunks and commands |
 //! | `chunks` | what a player reads: only as much of each message as is looked at |
 //! | `client` | one publisher or player, without its socket |
+//! | `alone` | one publisher by itself |
 //! | `publisher` | what a publisher sends, and when |
 //! | `engine` | sockets, time, and who is served next |
 //! | `report` | what was found |
@@ -15,6 +16,7 @@
 //! a number in an SEI message, so latency and loss are measured for each picture and player, whatever server stands between.
 //! Everything is on loopback.
 
+mod alone;
 mod chunks;
 pub(crate) mod cli;
 mod client;
@@ -24,6 +26,7 @@ mod publisher;
 mod report;
 mod wire;
 
+pub(crate) use alone::Alone;
 pub(crate) use clip::{Clip, Stamp, mark_room, pictures_of, read_mark, write_mark};
 pub(crate) use engine::{open_files, run};
 pub(crate) use report::{Look, Memory, Quantiles, Report};

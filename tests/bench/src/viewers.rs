@@ -52,6 +52,8 @@ pub(crate) struct Load {
 pub(crate) enum Publish {
     /// WHIP, at this path.
     Whip(String),
+    /// RTMP, with a load that has this one's clip.
+    Rtmp(Box<crate::load::Load>),
     /// Packets of RTP without protection, to this address.
     Plain(SocketAddr),
 }

@@ -4,19 +4,19 @@ mod network;
 
 use super::media;
 use crate::bench::{Settings, median};
-use crate::load::{self, Report};
+use crate::load::{self, Clip, Report};
 use crate::process::{Cores, Pinned};
 use crate::report::{Bar, Figure};
 use crate::server::{Server, folder, free_address};
 use crate::viewers::{self, Load, Pictures, Publish, Watch};
 use anyhow::{Context, Result};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 /// The names of these benches.
-pub(crate) const NAMES: [&str; 3] = ["webrtc-fanout", "webrtc-join", "webrtc-lossy"];
+pub(crate) const NAMES: [&str; 4] = ["webrtc-fanout", "webrtc-delay", "webrtc-join", "webrtc-lossy"];
 
 /// Rounds of the fan-out, ours and Janus in turn.
 const ROUNDS: usize = 5;
@@ -26,6 +26,8 @@ const CPU: f64 = 1.0;
 const VIEWER: f64 = 100.0;
 /// Milliseconds until a viewer that joins sees its first picture.
 const FIRST: f64 = 300.0;
+/// Milliseconds from a picture's way into RTMP to a viewer that has all of it.
+const DELAY: f64 = 20.0;
 const KIB: f64 = 1024.0;
 /// Where Debian has Janus's plug-ins and transports.
 const JANUS: &str = "/usr/lib/x86_64-linux-gnu/janus";
@@ -39,10 +41,11 @@ pub(crate) fn run(settings: &Settings, name: &str) -> Result<Vec<Figure>> {
     let _pinned = Pinned::remember()?;
     let _network = network::enter()?;
     load::open_files()?;
-    let pictures = Arc::new(Pictures::load(&media::live(settings, "call-2500k", &media::CALL_2500K)?)?);
-    let stage = Stage { settings, cores, pictures };
+    let file = media::live(settings, "call-2500k", &media::CALL_2500K)?;
+    let stage = Stage { settings, cores, pictures: Arc::new(Pictures::load(&file)?), file };
     match name {
         "webrtc-fanout" => fanout(&stage),
+        "webrtc-delay" => delay(&stage),
         "webrtc-join" => join(&stage),
         _ => lossy(&stage),
     }
@@ -52,6 +55,8 @@ struct Stage<'a> {
     settings: &'a Settings,
     cores: Cores,
     pictures: Arc<Pictures>,
+    /// The file that they are of.
+    file: PathBuf,
 }
 
 /// A server and a way to it.
@@ -82,16 +87,20 @@ impl Stage<'_> {
     fn once(&self, bench: &str, kind: Kind, load: &Load) -> Result<Report> {
         let address = free_address(network::ADDRESS)?;
         let rtp = UdpSocket::bind((network::ADDRESS, 0))?.local_addr()?;
-        let (name, command) = match kind {
-            Kind::Ours => ("millstream", ours(self.settings, address)?),
-            Kind::Janus => ("janus", janus(self.settings, address, rtp)?),
-        };
-        let server = Server::launch(self.settings, self.cores, name, command, address)?;
-        let load = Load { address, pid: server.pid(), ..load.clone() };
-        let load = match kind {
-            Kind::Ours => load,
-            Kind::Janus => Load { publish: Publish::Plain(rtp), watch: Watch::Janus, ..load },
-        };
+        match kind {
+            Kind::Ours => self.serve(bench, ours(self.settings, address)?, &Load { address, ..load.clone() }),
+            Kind::Janus => {
+                let (publish, watch) = (Publish::Plain(rtp), Watch::Janus);
+                let load = Load { address, publish, watch, ..load.clone() };
+                self.serve(bench, ("janus", janus(self.settings, address, rtp)?), &load)
+            }
+        }
+    }
+
+    /// The same with a server of this name and command, which listens where the load goes.
+    fn serve(&self, bench: &str, (name, command): (&str, Command), load: &Load) -> Result<Report> {
+        let server = Server::launch(self.settings, self.cores, name, command, load.address)?;
+        let load = Load { pid: server.pid(), ..load.clone() };
         let report = viewers::run(&load).with_context(|| self.said(name))?;
         eprintln!("  {bench} {name}: {}", report.line());
         Ok(report)
@@ -143,6 +152,24 @@ fn fanout(stage: &Stage<'_>) -> Result<Vec<Figure>> {
     ])
 }
 
+/// From a picture's way into RTMP to a viewer that has all of it.
+fn delay(stage: &Stage<'_>) -> Result<Vec<Figure>> {
+    const BENCH: &str = "webrtc-delay";
+    let (address, rtmp) = (free_address(network::ADDRESS)?, free_address(network::ADDRESS)?);
+    let clip = Arc::new(Clip::load(&stage.file)?);
+    let publish = load::Load { stream: "s0".to_owned(), ..load::Load::new(rtmp, clip) };
+    let source =
+        format!("element: rtmpserversrc, listen: \"{rtmp}\", app: {}, stream: {}", publish.app, publish.stream);
+    let command = relay(stage.settings, &source, ["in ! demux", "demux.video ! h264parse ! out.video"], address)?;
+    let publish = Publish::Rtmp(Box::new(publish));
+    let load = Load { address, publish, ..stage.load(if stage.settings.quick { 5 } else { 20 }) };
+    let report = stage.serve(BENCH, command, &load)?;
+    Ok(vec![
+        alone(BENCH, "RTMP in, WHEP out, p50", "ms", None, report.latency.p50),
+        alone(BENCH, "RTMP in, WHEP out, p99", "ms", Some(Bar::AtMost(DELAY)), report.latency.p99),
+    ])
+}
+
 fn join(stage: &Stage<'_>) -> Result<Vec<Figure>> {
     const BENCH: &str = "webrtc-join";
     let load = Load { one_by_one: true, window: 1.0, ..stage.load(if stage.settings.quick { 5 } else { 30 }) };
@@ -169,18 +196,31 @@ fn alone(bench: &'static str, what: &str, unit: &'static str, bar: Option<Bar>, 
 }
 
 /// What is published by WHIP is watched by WHEP.
-fn ours(settings: &Settings, address: SocketAddrV4) -> Result<Command> {
+fn ours(settings: &Settings, address: SocketAddrV4) -> Result<(&'static str, Command)> {
+    let source = format!("element: whipserversrc, listen: \"{address}\", stream: s0, codecs: [h264]");
+    relay(settings, &source, ["in.video ! h264parse ! out.video"], address)
+}
+
+/// What links lead from a source to the sink, over a demuxer if they want one, is watched by WHEP.
+fn relay<const N: usize>(
+    settings: &Settings,
+    source: &str,
+    links: [&str; N],
+    address: SocketAddrV4,
+) -> Result<(&'static str, Command)> {
+    let demux = if N > 1 { "  demux: { element: flvdemux }\n" } else { "" };
+    let links: String = links.iter().map(|link| format!("  - {link}\n")).collect();
     let text = format!(
         "name: relay\nelements:\n\
-         \x20 in: {{ element: whipserversrc, listen: \"{address}\", stream: s0, codecs: [h264] }}\n\
+         \x20 in: {{ {source} }}\n{demux}\
          \x20 out: {{ element: whepserversink, listen: \"{address}\", stream: s0 }}\n\
-         links:\n  - in.video ! h264parse ! out.video\n"
+         links:\n{links}"
     );
     let file = folder(settings, "ours")?.join("relay.yaml");
     std::fs::write(&file, text)?;
     let mut command = Command::new(&settings.ours);
     command.arg("run").arg(file);
-    Ok(command)
+    Ok(("millstream", command))
 }
 
 /// Its streaming plug-in with one mount point, fed with packets of RTP; `cargo xtask setup --all-peers` brings it.

@@ -12,7 +12,7 @@ use super::door::{self, Janus};
 use super::peer::Peer;
 use super::pictures::{stamp, stamped};
 use super::{Load, Publish, Watch};
-use crate::load::{Look, Memory, Quantiles, Report, Stamp};
+use crate::load::{Alone, Look, Memory, Quantiles, Report, Stamp};
 use crate::process;
 
 /// Events taken at a time.
@@ -47,6 +47,7 @@ pub(crate) fn run(load: &Load) -> Result<Report> {
 enum Publisher {
     None,
     Whip(Box<Peer>),
+    Rtmp(Box<Alone>),
     Plain { socket: UdpSocket, sent: u16 },
 }
 
@@ -99,11 +100,17 @@ impl<'a> Engine<'a> {
     }
 
     fn publish(&mut self) -> Result<()> {
-        let Publish::Whip(path) = &self.load.publish else {
-            self.publisher = Publisher::Plain { socket: UdpSocket::bind((*self.load.address.ip(), 0))?, sent: 0 };
-            self.began = Instant::now();
-            return Ok(());
+        self.began = Instant::now();
+        self.publisher = match &self.load.publish {
+            Publish::Whip(path) => Publisher::Whip(Box::new(self.whip(path)?)),
+            Publish::Rtmp(load) => Publisher::Rtmp(Box::new(Alone::publish(load, self.now())?)),
+            Publish::Plain(_) => Publisher::Plain { socket: UdpSocket::bind((*self.load.address.ip(), 0))?, sent: 0 },
         };
+        self.began = Instant::now();
+        Ok(())
+    }
+
+    fn whip(&self, path: &str) -> Result<Peer> {
         let mut peer = Peer::new(*self.load.address.ip())?;
         let (offer, pending) = peer.offer(true)?;
         peer.accept(pending, &door::offer(self.load.address, path, &offer)?)?;
@@ -117,9 +124,7 @@ impl<'a> Engine<'a> {
         if !peer.connected {
             bail!("the publisher is not connected");
         }
-        self.publisher = Publisher::Whip(Box::new(peer));
-        self.began = Instant::now();
-        Ok(())
+        Ok(peer)
     }
 
     fn join(&mut self) -> Result<()> {
@@ -234,6 +239,11 @@ impl<'a> Engine<'a> {
             if matches!(self.publisher, Publisher::None) {
                 return Ok(Instant::now() + NAP);
             }
+            if let Publisher::Rtmp(alone) = &mut self.publisher {
+                let due = alone.feed(self.began.elapsed().as_nanos() as u64, self.window)?;
+                self.sent = alone.sent();
+                return Ok(self.began + Duration::from_nanos(due));
+            }
             if due > Instant::now() {
                 return Ok(due);
             }
@@ -254,7 +264,7 @@ impl<'a> Engine<'a> {
                         *sent = sent.wrapping_add(1);
                         socket.send_to(&datagram, to).context("cannot publish")?;
                     }
-                    Publisher::None => {}
+                    Publisher::None | Publisher::Rtmp(_) => {}
                 }
             }
             self.published += 1;
