@@ -49,8 +49,9 @@ struct Container {
 /// Bytes that are looked at to tell the container, and to see the first streams.
 const HEAD: u64 = 4 << 20;
 
-const CONTAINERS: [Container; 2] = [
+const CONTAINERS: [Container; 3] = [
     Container { name: "FLV", demux: "flvdemux", is: |head| head.starts_with(b"FLV") },
+    Container { name: "MP4", demux: "mp4demux", is: |head| head.get(4..8) == Some(b"ftyp") },
     Container { name: "MPEG-TS", demux: "tsdemux", is: is_transport_stream },
 ];
 

@@ -27,6 +27,7 @@ pub fn registry() -> Registry {
     millstream_hls::register(&mut registry);
     millstream_http::register(&mut registry);
     millstream_io::register(&mut registry);
+    millstream_mp4::register(&mut registry);
     millstream_rtmp::register(&mut registry);
     millstream_signaling::register(&mut registry);
     millstream_ts::register(&mut registry);

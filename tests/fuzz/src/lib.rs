@@ -39,6 +39,7 @@ pub const BODIES: &[Body] = &[
     ("hls_playlist", text::hls_playlist),
     ("hlssink", ts::hlssink),
     ("launch", text::launch),
+    ("mp4demux", millstream_mp4::fuzz::mp4_demux),
     ("mpegaudioparse", millstream_codec::fuzz::mpegaudioparse),
     ("opusdec", sound::opusdec),
     ("opusparse", millstream_codec::fuzz::opusparse),

@@ -164,6 +164,15 @@ fn flv_to_hls() {
 }
 
 #[test]
+fn mp4_to_hls() {
+    let dir = dir();
+    ship("mp4-to-hls", &[("output", dir.path())]);
+    let (segments, text) = playlist(dir.path());
+    assert!(text.contains("#EXT-X-PLAYLIST-TYPE:VOD"), "{text}");
+    assert_eq!(pictures(dir.path(), &segments), 62, "as libavformat counts them in the fixture");
+}
+
+#[test]
 fn flv_to_flv_writes_duration_and_index() {
     let dir = dir();
     let out = dir.path().join("out.flv");

@@ -117,6 +117,7 @@ replay!(
     hls_playlist,
     hlssink,
     launch,
+    mp4demux,
     mpegaudioparse,
     opusdec,
     opusparse,

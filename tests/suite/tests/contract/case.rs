@@ -129,6 +129,7 @@ pub(crate) fn example_files() -> MemFs {
             let fixture_name = match (name.and_then(|n| n.to_str()), extension.and_then(|e| e.to_str())) {
                 (Some(name), _) if fixtures.join(name).is_file() => name,
                 (_, Some("ts" | "m2ts")) => "h264b_aac48s_10s.ts",
+                (_, Some("mp4" | "m4a")) => "h264b_aac48s_2s_plain.mp4",
                 _ => "h264b_aac48s_10s.flv",
             };
             fs.insert(path, std::fs::read(fixture(fixture_name)).unwrap_or_else(|e| panic!("{fixture_name}: {e}")));

@@ -85,6 +85,8 @@ pub(crate) fn stock() -> &'static [Input] {
             Input::file("video/x-flv", "ehevc_aac.flv", 1000),
             Input::file("video/x-flv", "eav1_opus.flv", 4096),
             Input::file("video/mpegts", "h264b_aac48s_10s.ts", 188 * 7),
+            Input::file("video/quicktime", "h264b_aac48s_2s_faststart.mp4", 32 << 10),
+            Input::file("video/quicktime", "h264b_aac48s_2s_frag.mp4", 1000),
             Input::file("video/mpegts", "ts_lost_packets.ts", 1 << 20),
         ];
         let registry = elements::registry();
