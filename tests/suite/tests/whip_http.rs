@@ -105,7 +105,16 @@ fn whip_1_whip_6_who_publishes_shows_a_key_as_bearer_or_in_the_query() {
     let none = asked.post(&good);
     assert_eq!((none.status, none.header("www-authenticate")), (401, Some("Bearer")));
     assert_eq!(asked.ask("POST", PATH, &[SDP, ("Authorization", "Bearer wrong")], &good).status, 403);
-    assert_eq!(asked.ask("POST", PATH, &[SDP, ("Authorization", "Bearer s3cr3t+/=")], &good).status, 201);
+    let begun = asked.ask("POST", PATH, &[SDP, ("Authorization", "Bearer s3cr3t+/=")], &good);
+    assert_eq!(begun.status, 201);
+    // Every further request carries the token too.
+    let session = begun.header("location").expect("a location").to_owned();
+    for method in ["PATCH", "DELETE"] {
+        let none = asked.ask(method, &session, &[], "");
+        assert_eq!((none.status, none.header("www-authenticate")), (401, Some("Bearer")), "{method}");
+        assert_eq!(asked.ask(method, &session, &[("Authorization", "Bearer wrong")], "").status, 403, "{method}");
+    }
+    assert_eq!(asked.ask("DELETE", &session, &[("Authorization", "Bearer s3cr3t+/=")], "").status, 200);
     let preflight = asked.ask("OPTIONS", PATH, &[("Access-Control-Request-Headers", "authorization,content-type")], "");
     assert_eq!(preflight.status, 204, "a preflight has no token");
 }

@@ -16,14 +16,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
-use millstream_core::Env;
 use millstream_core::env::BoxFuture;
+use millstream_core::{Env, Secret};
 use millstream_server::access::{Access, Admitted, Denied, Purpose, Visit};
 use millstream_server::http::{Answer, Ask, Body, Route, Takes, hyper};
 
 pub use self::answers::Rejected;
 pub(crate) use self::answers::{SDP, has_type};
 use self::answers::{SDP_FRAGMENT, empty, method_not_allowed};
+use self::sessions::Stranger;
 pub(crate) use self::sessions::{Place, Sessions};
 use crate::fragment::Fragment;
 pub use crate::ice::IceServer;
@@ -43,6 +44,9 @@ pub(crate) struct Visitor {
     /// The session has its address as long as this lives, and is told through it what its address was asked for.
     pub(crate) place: Place,
 }
+
+/// Who was let in, and the bearer token that it showed.
+type Admission = Option<(Admitted, Option<Secret>)>;
 
 /// What is behind an endpoint: whoever makes sessions of offers.
 pub(crate) trait Opens: Send + Sync + 'static {
@@ -97,11 +101,14 @@ impl Route for EndpointRoute {
             (_, "") => method_not_allowed(ENDPOINT_METHODS).into(),
             (&Method::POST, _) => method_not_allowed(SESSION_METHODS).into(),
             (_, id) if !endpoint.sessions.has(id) => gone().into(),
-            (&Method::DELETE, id) => {
-                endpoint.sessions.remove(id);
-                empty(StatusCode::OK).into()
-            }
-            (_, id) => endpoint.patch(ask, id.to_owned(), &body),
+            (method, id) => match (endpoint.stranger(ask, id), method) {
+                (Some(refused), _) => refused.into(),
+                (None, &Method::DELETE) => {
+                    endpoint.sessions.remove(id);
+                    empty(StatusCode::OK).into()
+                }
+                (None, _) => endpoint.patch(ask, id.to_owned(), &body),
+            },
         }
     }
 
@@ -127,14 +134,14 @@ impl Endpoint {
             return Rejected::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "An offer is application/sdp.").response().into();
         }
         let Some(access) = self.access.clone() else { return self.post_to_all(body) };
-        let (visit, peer) = (self.visit(ask), ask.connection.peer());
+        let (visit, peer, token) = (self.visit(ask), ask.connection.peer(), bearer_of(ask));
         let is_named = !visit.query.reveal().is_empty();
         let admit = access.admit(self.env.clone(), visit);
         Answer::Later(Box::pin(async move {
             match admit.await {
                 Ok(admitted) => {
                     self.wait().await;
-                    self.open(&body, Some(admitted))
+                    self.open(&body, Some((admitted, token)))
                 }
                 Err(denied) => {
                     tracing::warn!(%peer, "refused: {denied}");
@@ -158,6 +165,13 @@ impl Endpoint {
         }
     }
 
+    /// What is answered to a request of somebody who did not begin a session.
+    fn stranger(&self, ask: &Ask<'_>, id: &str) -> Option<Response<Body>> {
+        let stranger = self.sessions.knows(id, bearer_of(ask).as_ref(), self.lenient).err()?;
+        tracing::warn!(peer = %ask.connection.peer(), "refused: a request of another than who began the session");
+        Some(answers::denied(stranger == Stranger::Nameless, &Denied::Key))
+    }
+
     fn visit(&self, ask: &Ask<'_>) -> Visit {
         let token = ask.request.headers().get(header::AUTHORIZATION).and_then(bearer);
         let query = token.unwrap_or_else(|| ask.request.uri().query().unwrap_or_default().to_owned());
@@ -172,7 +186,7 @@ impl Endpoint {
         }
     }
 
-    fn open(&self, body: &[u8], admitted: Option<Admitted>) -> Response<Body> {
+    fn open(&self, body: &[u8], admitted: Admission) -> Response<Body> {
         match self.try_open(body, admitted) {
             Ok(response) => response,
             Err(rejected) => {
@@ -182,7 +196,7 @@ impl Endpoint {
         }
     }
 
-    fn try_open(&self, body: &[u8], admitted: Option<Admitted>) -> Result<Response<Body>, Rejected> {
+    fn try_open(&self, body: &[u8], admitted: Admission) -> Result<Response<Body>, Rejected> {
         let text = std::str::from_utf8(body)
             .map_err(|_| Rejected::new(StatusCode::BAD_REQUEST, "This is no session description: it is no text."))?;
         let offer = Offer::read(text)?;
@@ -190,7 +204,8 @@ impl Endpoint {
             Purpose::Publish => offer.check_publishes()?,
             Purpose::Play | Purpose::Connect => offer.check_plays()?,
         }
-        let place = self.sessions.place(&self.env)?;
+        let (admitted, token) = admitted.unzip();
+        let place = self.sessions.place(&self.env, token.flatten())?;
         let (id, tag) = (place.id().to_owned(), place.tag());
         let answer = self.opens.open(&offer, Visitor { admitted, place })?;
         let mut response = Response::new(Body::Full(answer.into()));
@@ -242,6 +257,10 @@ impl Endpoint {
             response
         })
     }
+}
+
+fn bearer_of(ask: &Ask<'_>) -> Option<Secret> {
+    ask.request.headers().get(header::AUTHORIZATION).and_then(bearer).map(Secret::from)
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750, 2.1), as a query that has it as key.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use millstream_core::Env;
+use millstream_core::{Env, Secret};
 use millstream_server::http::hyper;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,17 +31,34 @@ pub(super) struct Restarting {
     pub(super) answer: oneshot::Receiver<Result<String, Refused>>,
 }
 
+/// Somebody who did not begin the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stranger {
+    /// It shows another token.
+    Another,
+    /// It shows none.
+    Nameless,
+}
+
 struct Entry {
     control: mpsc::Sender<Control>,
     generation: u32,
     /// Credentials of the other end, once it has restarted.
     ufrag: Option<String>,
+    /// The bearer token that it began with, which every further request has to carry (RFC 9725, 4.8).
+    token: Option<Secret>,
 }
 
 impl Entry {
     fn tag(&self, id: &str) -> HeaderValue {
         tag(id, self.generation)
     }
+}
+
+/// Takes as long whatever of the token is right.
+fn same(known: &Secret, given: &Secret) -> bool {
+    let (known, given) = (known.reveal().as_bytes(), given.reveal().as_bytes());
+    known.len() == given.len() && known.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// A strong entity tag: another one for each restart of ICE (RFC 9725, 4.3.1).
@@ -70,8 +87,21 @@ impl Sessions {
         self.lock().contains_key(id)
     }
 
-    /// A place for one more.
-    pub(super) fn place(self: &Arc<Self>, env: &Env) -> Result<Place, Rejected> {
+    /// Whether a request with this bearer token is one of who began the session: that it is another one, or none, is the error. Without a
+    /// token it may be where that is `lenient`: nobody else knows the address.
+    pub(super) fn knows(&self, id: &str, token: Option<&Secret>, lenient: bool) -> Result<(), Stranger> {
+        let all = self.lock();
+        let Some(known) = all.get(id).and_then(|entry| entry.token.as_ref()) else { return Ok(()) };
+        match token {
+            Some(token) if same(known, token) => Ok(()),
+            Some(_) => Err(Stranger::Another),
+            None if lenient => Ok(()),
+            None => Err(Stranger::Nameless),
+        }
+    }
+
+    /// A place for one more, which began with this bearer token.
+    pub(super) fn place(self: &Arc<Self>, env: &Env, token: Option<Secret>) -> Result<Place, Rejected> {
         let key = env.key().map_err(|_| {
             Rejected::new(StatusCode::SERVICE_UNAVAILABLE, "There are no random numbers.").retry_after(RETRY_FULL)
         })?;
@@ -82,7 +112,7 @@ impl Sessions {
             let full = Rejected::new(StatusCode::SERVICE_UNAVAILABLE, "There is no room for another session.");
             return Err(full.retry_after(RETRY_FULL));
         }
-        all.insert(id.clone(), Entry { control, generation: 0, ufrag: None });
+        all.insert(id.clone(), Entry { control, generation: 0, ufrag: None, token });
         Ok(Place { sessions: self.clone(), id, asked })
     }
 

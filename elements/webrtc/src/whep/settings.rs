@@ -57,7 +57,7 @@ pub struct WhepServerSinkSettings {
     #[schemars(range(min = 1))]
     #[serde(default = "default_max_viewers")]
     pub max_viewers: u32,
-    /// Takes requests without `If-Match` for such that have the right one, as some clients need it.
+    /// Takes requests without `If-Match`, or in a session without its bearer token, for such that have the right one, as some clients need it.
     #[serde(default)]
     pub lenient: bool,
     /// Keys of who may play, as bearer token or in the query: `?key=SECRET`. A list of keys for every stream, or a mapping from streams to a

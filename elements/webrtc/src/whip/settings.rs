@@ -52,7 +52,7 @@ pub struct WhipServerSrcSettings {
     /// How long a publisher that left may take to come back.
     #[serde(default = "default_grace")]
     pub grace: DurationSetting,
-    /// Takes requests without `If-Match` for such that have the right one, as some clients need it.
+    /// Takes requests without `If-Match`, or in a session without its bearer token, for such that have the right one, as some clients need it.
     #[serde(default)]
     pub lenient: bool,
     /// Keys of who may publish, as bearer token or in the query: `?key=SECRET`. A list of keys for every stream, or a mapping from streams to a
