@@ -15,7 +15,7 @@ use millstream_tests::world::{World, buffers, collected};
 use millstream_webrtc::driver::Driver;
 use millstream_webrtc::packet::Packetizer;
 use millstream_webrtc::ports::Ports;
-use millstream_webrtc::session::{Carries, Codec, Event, Format, Session, Setup, TrackId};
+use millstream_webrtc::session::{Carries, Codec, Event, Format, Frame, Session, Setup, TrackId};
 
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 8080);
 const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 2], 5000);
@@ -337,6 +337,14 @@ fn web_2_whep_1_a_viewer_is_told_when_sound_and_pictures_were_by_one_clock_with_
         seen
     });
     drop(pipeline);
+    // The first picture says itself when it was captured, which no sender report has told by then; later ones agree.
+    let pictures: Vec<_> = seen.iter().filter(|frame| frame.codec.kind() == Kind::Video).collect();
+    let zero = |frame: &Frame| {
+        let report = frame.report.expect("when it was captured, or a sender report");
+        report.wall - TimeDelta::from_ticks(report.ticks, frame.codec.rate())
+    };
+    let moved = zero(pictures[0]) - zero(pictures[pictures.len() - 1]);
+    assert!(moved < TimeDelta::from_millis(5) && -moved < TimeDelta::from_millis(5), "the timeline moves by {moved}");
     // The sink writes what is 0 on the timeline as tick 0 of both.
     let begin = |kind: Kind| {
         let of = seen.iter().rev().find(|frame| frame.codec.kind() == kind && frame.report.is_some());

@@ -185,9 +185,12 @@ fn ice(state: IceConnectionState) -> IceState {
 fn frame(data: MediaData) -> Option<Frame> {
     let codec = Codec::of(data.params.spec().codec)?;
     let is_key = codec.kind() == Kind::Audio || data.is_keyframe();
-    let report = data.last_sender_info.map(|info| SenderReport {
-        wall: info.ntp_time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().into(),
-        ticks: ticks(info.rtp_time, codec),
+    let said = data.last_sender_info.map(|info| (info.ntp_time, info.rtp_time));
+    // Before the first report the frame itself may say when it was captured.
+    let said = said.or(data.ext_vals.abs_capture_time.map(|captured| (captured.capture_time, data.time)));
+    let report = said.map(|(wall, at)| SenderReport {
+        wall: wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().into(),
+        ticks: ticks(at, codec),
     });
     Some(Frame {
         track: TrackId(data.mid),

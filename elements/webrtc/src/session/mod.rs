@@ -29,7 +29,7 @@ use millstream_core::meter::Kind;
 use str0m::bwe::Bitrate;
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpWrite, SeqNo};
+use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpWrite, SeqNo};
 use str0m::{Input, Rtc};
 
 pub use codec::Codec;
@@ -38,7 +38,7 @@ pub use format::Format;
 pub use negotiate::{Changes, Refused};
 pub use setup::{Carries, Setup};
 
-use self::instant::{instant, time};
+use self::instant::{instant, time, time_of_day};
 use crate::diagnose::{Pair, Unreached, candidates};
 
 /// What a session wants.
@@ -247,10 +247,14 @@ impl Session {
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx_by_mid(track.0, None) else { return };
         let Some(sending) = self.sending.get_mut(index) else { return };
-        for packet in packets {
+        // Of those who have not agreed on it nobody is told (abs-capture-time). The same clock captures and sends.
+        let captured = Some(AbsCaptureTime { capture_time: time_of_day(at), clock_offset: None });
+        for (index, packet) in packets.iter().enumerate() {
             let number: SeqNo = sending.next.into();
             sending.next += 1;
+            let abs_capture_time = captured.filter(|_| index == 0);
             let write = RtpWrite::new(format.payload_type.into(), number, ticks, instant(at), packet.payload.clone());
+            let write = write.ext_vals(ExtensionValues { abs_capture_time, ..ExtensionValues::default() });
             stream.write_rtp(write.marker(packet.marker).nackable(format.codec.kind() == Kind::Video));
         }
         self.input(Input::Timeout(self.now));

@@ -60,6 +60,9 @@ const LOOK: TimeDelta = TimeDelta::from_millis(500);
 /// milliseconds later.
 const MISSING: usize = 300;
 
+/// Number of the extension in offers of ours, which none of the usual ones has.
+const CAPTURE_TIME: u8 = 5;
+
 impl Setup {
     pub(super) fn config(&self) -> RtcConfig {
         let mut config = Rtc::builder()
@@ -73,15 +76,13 @@ impl Setup {
         if self.is_one_of_many {
             config = config.set_stats_interval(Some(LOOK.to_std()));
         }
-        match self.estimate {
-            Some(estimate) => config = config.enable_bwe(Some(Bitrate::from(estimate))),
-            // Numbers over the whole transport (TWCC) would be kept for nobody: 90 KiB for each viewer. Without them the other end estimates, and
-            // says what it found (REMB).
-            None if self.lite && self.carries == Carries::Packets => {
-                config = config.set_extension_map(without_transport_numbers())
-            }
-            None => {}
+        if let Some(estimate) = self.estimate {
+            config = config.enable_bwe(Some(Bitrate::from(estimate)));
         }
+        // Numbers over the whole transport (TWCC) would be kept for nobody: 90 KiB for each viewer. Without them the other end estimates, and
+        // says what it found (REMB).
+        let is_estimated = self.estimate.is_some() || !(self.lite && self.carries == Carries::Packets);
+        config = config.set_extension_map(extensions(is_estimated));
         self.codecs.iter().fold(config, |config, codec| match codec {
             Codec::H264 => config.enable_h264(true),
             Codec::H265 => config.enable_h265(true),
@@ -126,11 +127,13 @@ impl Setup {
     }
 }
 
-fn without_transport_numbers() -> ExtensionMap {
+/// Extensions of RTP's header: the usual ones, when frames were captured, and transport-wide numbers where they are of use.
+fn extensions(with_transport_numbers: bool) -> ExtensionMap {
     let mut extensions = ExtensionMap::empty();
     let standard = ExtensionMap::standard();
     let kept = standard.iter();
-    kept.filter(|(_, extension)| **extension != Extension::TransportSequenceNumber)
+    kept.filter(|(_, extension)| with_transport_numbers || **extension != Extension::TransportSequenceNumber)
         .for_each(|(id, extension)| extensions.set(id, extension.clone()));
+    extensions.set(CAPTURE_TIME, Extension::AbsoluteCaptureTime);
     extensions
 }
