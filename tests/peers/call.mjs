@@ -12,30 +12,10 @@
 // Bob's connection to the server in the call, which must go on. BOB=firefox gives Bob a Firefox. CHROMIUM and FIREFOX name other browsers than /usr/bin/chromium and
 // /usr/bin/firefox-esr. Exit code 0 when it went well, 1 otherwise.
 
-import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { open } from "./browser.mjs";
 
 /// Longest time for each step, in ms: many times what it takes, for a busy machine.
 const PATIENCE = 60_000;
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
-  "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-];
-
-/// The same for Firefox.
-const PREFS = { "media.navigator.streams.fake": true, "media.navigator.permission.disabled": true, "media.autoplay.default": 0, "media.gmp-manager.updateEnabled": false };
-
-/// How to start a browser.
-function launch(which, profile) {
-  const common = { headless: true, userDataDir: profile };
-  return which === "firefox"
-    ? { ...common, browser: "firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr", extraPrefsFirefox: PREFS }
-    : { ...common, executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS };
-}
 
 /// Runs in the page: what is seen.
 async function look() {
@@ -47,10 +27,9 @@ async function look() {
 class Person {
   errors = [];
 
-  static async come(puppeteer, url, name, which) {
+  static async come(modules, url, name, which) {
     const person = new Person();
-    person.profile = await mkdtemp(join(tmpdir(), "millstream-browser-"));
-    person.browser = await puppeteer.launch(launch(which, person.profile));
+    Object.assign(person, await open(modules, { firefox: which === "firefox", camera: true, muted: true }));
     const page = (person.page = await person.browser.newPage());
     page.on("pageerror", (error) => person.errors.push(error.message));
     page.on("console", (message) => message.type() === "error" && person.errors.push(message.text()));
@@ -78,9 +57,8 @@ class Person {
     while (!(await this.page.evaluate(enough)) && Date.now() < until) await new Promise((done) => setTimeout(done, 200));
   }
 
-  async leave() {
-    await this.browser.close();
-    await rm(this.profile, { recursive: true, force: true });
+  leave() {
+    return this.close();
   }
 }
 
@@ -90,9 +68,7 @@ async function main() {
     console.error("usage: node call.mjs MODULES PAGE FRAMES [SCREENSHOT.png]");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const [alice, bob] = await Promise.all(["Alice", "Bob"].map((name) => Person.come(puppeteer, url, name, name === "Bob" ? process.env.BOB : null)));
+  const [alice, bob] = await Promise.all(["Alice", "Bob"].map((name) => Person.come(modules, url, name, name === "Bob" ? process.env.BOB : null)));
   const both = [alice, bob];
   try {
     await alice.until("[...document.querySelectorAll('#people button')].length === 1");

@@ -10,19 +10,12 @@
 // Exit code 0 when it ended without an error, 1 otherwise, 2 when the command is wrong.
 
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+
+import { open, packages } from "./browser.mjs";
 
 /// Longest time for everything, in ms: many times what a clip takes, for a busy machine.
 const PATIENCE = 60_000;
-
-/// Chromium without a GPU, a sandbox (tests may run as root) or connections of its own. Shared memory is small in containers.
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
-];
 
 const PAGE = `<!doctype html><title>FLV</title><video muted playsinline></video><script src="/mpegts.js"></script>`;
 
@@ -58,15 +51,12 @@ async function main() {
     console.error("usage: node play-flv.mjs MODULES URL");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
+  const require = packages(modules);
   const script = await readFile(require.resolve("mpegts.js/dist/mpegts.js"));
   const server = createServer((request, response) =>
     request.url === "/mpegts.js" ? response.end(script) : response.setHeader("content-type", "text/html").end(PAGE));
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile });
+  const { browser, close } = await open(modules, { muted: true });
   try {
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${server.address().port}`);
@@ -77,10 +67,9 @@ async function main() {
     console.log(JSON.stringify(seen));
     process.exitCode = seen.ended && seen.errors.length === 0 ? 0 : 1;
   } finally {
-    await browser.close();
+    await close();
     server.closeAllConnections?.();
     server.close();
-    await rm(profile, { recursive: true, force: true });
   }
 }
 

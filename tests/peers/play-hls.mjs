@@ -13,20 +13,14 @@
 // ({ what, fatal }). Exit code 0 when all ended (or were watched) without a fatal error, 1 otherwise, 2 when the command is wrong.
 
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, extname, join, normalize, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { open, packages } from "./browser.mjs";
+
 /// Longest time for everything, in ms: many times what the longest presentation takes, for a busy machine.
 const PATIENCE = 90_000;
-
-/// Chromium without a GPU, a sandbox (tests may run as root) or connections of its own. Shared memory is small in containers.
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
-];
 
 const TYPES = { ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t", ".m4s": "video/mp4", ".mp4": "video/mp4" };
 
@@ -132,23 +126,18 @@ async function main() {
     console.error("usage: node play-hls.mjs MODULES [--screenshot FILE] [--rate N] [--live SECONDS] PLAYLIST.m3u8 ...");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const server = serve(require.resolve("hls.js/dist/hls.min.js"), playlists.map((file) => dirname(resolve(file))));
+  const server = serve(packages(modules).resolve("hls.js/dist/hls.min.js"), playlists.map((file) => dirname(resolve(file))));
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile });
+  const { browser, close } = await open(modules, { muted: true });
   try {
     const origin = `http://127.0.0.1:${server.address().port}`;
     const seen = await play(browser, origin, playlists, { rate, screenshot: values.screenshot, live });
     seen.forEach((result, number) => console.log(JSON.stringify({ playlist: playlists[number], ...result })));
     process.exitCode = seen.every(({ ended, errors }) => (ended || live) && !errors.some((error) => error.fatal)) ? 0 : 1;
   } finally {
-    await browser.close();
+    await close();
     server.closeAllConnections?.();
     server.close();
-    await rm(profile, { recursive: true, force: true });
   }
 }
 

@@ -11,19 +11,10 @@
 // `audioEnergy` is that of what came by WebRTC, where `audioBytes` counts nothing. `way` is what plays, `delays` has the buttons of all ways with the delays that they show, `streams` has the names as the page shows them, `images` counts images that it made of them, `errors` what scripts and the network said.
 // Exit code 0 when the seconds were played, 1 otherwise, 2 when the command is wrong.
 
-import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { open } from "./browser.mjs";
 
 /// Longest time for everything, in ms: many times what is watched, for a busy machine.
 const PATIENCE = 60_000;
-
-/// Chromium without a GPU, a sandbox (tests may run as root) or connections of its own. Shared memory is small in containers.
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
-];
 
 /// Runs before the page does: keeps its latest connection for `look`.
 function keep() {
@@ -65,11 +56,7 @@ async function main() {
     console.error("usage: node play-watch.mjs MODULES PAGE SECONDS [SCREENSHOT.png]");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile });
+  const { browser, close } = await open(modules, { muted: true });
   try {
     const page = await browser.newPage();
     const errors = [];
@@ -87,8 +74,7 @@ async function main() {
     console.log(JSON.stringify({ ...(await page.evaluate(look)), errors }));
     process.exitCode = done ? 0 : 1;
   } finally {
-    await browser.close();
-    await rm(profile, { recursive: true, force: true });
+    await close();
   }
 }
 

@@ -10,18 +10,10 @@
 //
 // Exit code 0 when the page said something, 1 when it never did, 2 when the command is wrong.
 
-import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { open } from "./browser.mjs";
 
 /// Longest wait for anything, in ms: many times what it takes, for a busy machine.
 const PATIENCE = 60_000;
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-];
 
 /// Runs in the page: what it shows.
 function look() {
@@ -56,19 +48,14 @@ async function main() {
     console.error("usage: node publish-page.mjs MODULES PAGE FRAMES [CODEC [KEY [SCREENSHOT.png]]]");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await puppeteer.launch({ executablePath, headless: true, args: FLAGS, userDataDir: profile, protocolTimeout: 2 * PATIENCE });
+  const { browser, close } = await open(modules, { camera: true, patience: 2 * PATIENCE });
   try {
     const page = await browser.newPage();
     const errors = [];
     page.on("pageerror", (error) => errors.push(error.message));
     console.log(JSON.stringify({ ...(await visit(page, url, Number(frames), codec, key, screenshot)), errors }));
   } finally {
-    await browser.close();
-    await rm(profile, { recursive: true, force: true });
+    await close();
   }
 }
 

@@ -11,19 +11,10 @@
 //
 // SEEN is { frames, codec, packets, energy, state, generations }: what getStats() counted when SECONDS had passed since media flowed. Exit code 2 when the command is wrong.
 
-import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { open } from "./browser.mjs";
 
 /// Longest time for everything, in ms: many times what is watched, for a busy machine.
 const PATIENCE = 90_000;
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-];
 
 /// Runs in the page: has the conversations.
 async function converse({ mode, stream, seconds, codec, room, restart, lose, garble, patience }) {
@@ -183,13 +174,7 @@ async function main() {
     console.error("usage: node signaled.mjs MODULES publish|play|both|offer ORIGIN STREAM SECONDS [CODEC]");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-chromium-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await puppeteer.launch({
-    executablePath, headless: true, args: FLAGS, userDataDir: profile, protocolTimeout: 2 * PATIENCE,
-  });
+  const { browser, close } = await open(modules, { camera: true, patience: 2 * PATIENCE });
   try {
     const page = await browser.newPage();
     // Any page of the listener will do: it is of the same origin, and secure, being of this machine.
@@ -198,8 +183,7 @@ async function main() {
     const what = { mode, stream, seconds: Number(seconds), codec, room, restart, lose, garble, patience: PATIENCE };
     console.log(JSON.stringify(await page.evaluate(converse, what)));
   } finally {
-    await browser.close();
-    await rm(profile, { recursive: true, force: true });
+    await close();
   }
 }
 

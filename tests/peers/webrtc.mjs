@@ -11,34 +11,10 @@
 //
 // A stream is played until it has shown SECONDS of pictures. Exit code 0 when the endpoint answered, 2 when the command is wrong.
 
-import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { open } from "./browser.mjs";
 
 /// Longest time for everything, in ms: many times what is watched, for a busy machine.
 const PATIENCE = 90_000;
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-];
-
-/// The same for Firefox.
-const PREFERENCES = {
-  "media.navigator.streams.fake": true, "media.navigator.permission.disabled": true, "media.autoplay.default": 0,
-  "media.gmp-manager.updateEnabled": false, "app.update.enabled": false,
-};
-
-function launch(puppeteer, profile) {
-  const options = { headless: true, userDataDir: profile, protocolTimeout: 2 * PATIENCE };
-  if (process.env.BROWSER === "firefox") {
-    const executablePath = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
-    return puppeteer.launch({ ...options, browser: "firefox", executablePath, extraPrefsFirefox: PREFERENCES });
-  }
-  return puppeteer.launch({ ...options, executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-}
 
 /// Runs in the page: makes the connection and waits until it has done what it should.
 async function connect(mode, endpoint, seconds, codec, token, patience) {
@@ -129,10 +105,8 @@ async function main() {
     console.error("usage: node webrtc.mjs MODULES publish|play ENDPOINT SECONDS [CODEC [TOKEN [SCREENSHOT.png]]]");
     process.exit(2);
   }
-  const require = createRequire(join(resolve(modules), "package.json"));
-  const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-  const profile = await mkdtemp(join(tmpdir(), "millstream-browser-"));
-  const browser = await launch(puppeteer, profile);
+  const firefox = process.env.BROWSER === "firefox";
+  const { browser, close } = await open(modules, { firefox, camera: true, patience: 2 * PATIENCE });
   try {
     const page = await browser.newPage();
     // Any page of the listener will do: it is of the same origin, and secure, being of this machine.
@@ -142,8 +116,7 @@ async function main() {
     seen.deleted = seen.status === 201 ? await page.evaluate(() => window.leave()) : null;
     console.log(JSON.stringify(seen));
   } finally {
-    await browser.close();
-    await rm(profile, { recursive: true, force: true });
+    await close();
   }
 }
 

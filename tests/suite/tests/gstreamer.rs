@@ -383,7 +383,7 @@ fn a_source_of_gstreamer_is_sought_and_goes_on_at_the_key_frame_before() {
         "gst name=in pipeline=\"filesrc location={} ! flvdemux ! h264parse\" ! appsink name=out",
         clip.path().display()
     );
-    goes_on_at_the_key_frame(sought(&line, "in", Time::from_millis(4500)), Time::from_millis(4067));
+    goes_on_at_the_key_frame(sought(&line, "in", Time::from_millis(4500)), Time::from_millis(4000));
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn a_seek_crosses_elements_of_gstreamer_and_what_they_held_is_void() {
              gst name=within pipeline=\"{within}\" ! appsink name=out",
             clip.path().display()
         );
-        goes_on_at_the_key_frame(sought(&line, "within", Time::from_millis(4500)), Time::from_millis(4067));
+        goes_on_at_the_key_frame(sought(&line, "within", Time::from_millis(4500)), Time::from_millis(4000));
     }
 }
 

@@ -347,6 +347,7 @@ impl Mp4Demux {
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         self.ended = false;
         if self.movie.is_none() {
+            out.streams_complete();
             let at = self.input.at();
             let message = if self.begun { "the input ended before its `moov`" } else { "the input is empty" };
             return Err(Error::malformed(message).at(at).hint(

@@ -21,6 +21,8 @@ pub struct Unreached {
     pub names: usize,
     /// The pairs that were tried, by either end.
     pub pairs: Vec<Pair>,
+    /// What failed on a way that was found.
+    pub failure: Option<String>,
 }
 
 impl Unreached {
@@ -30,6 +32,10 @@ impl Unreached {
         if self.told.is_empty() {
             let hint = "look whether a server of `ice-servers` is of no use, or let `ice-transport` be `all`";
             return ("no-candidates", "no address could be told to the other end".to_owned(), hint);
+        }
+        if let Some(failure) = &self.failure {
+            let text = format!("there is a way, but the encrypted connection (DTLS) failed: {failure}");
+            return ("dtls", text, "the other end's certificate has to be one with ECDSA, and that of its description");
         }
         if self.pairs.iter().any(|pair| matches!(pair.answer, Answer::Success { .. })) {
             let hint = "look for a firewall that drops large datagrams; only certificates with ECDSA are taken";

@@ -39,6 +39,7 @@ pub use negotiate::{Changes, Refused};
 pub use setup::{Carries, Setup};
 
 use self::instant::{instant, time, time_of_day};
+use self::negotiate::plain;
 use crate::diagnose::{Pair, Unreached, candidates};
 
 /// What a session wants.
@@ -88,6 +89,8 @@ pub struct Session {
     /// See [`Setup::is_one_of_many`]; no more when something was asked for again.
     is_one_of_many: bool,
     failed: bool,
+    /// What failed, in words.
+    failure: Option<String>,
 }
 
 /// How long datagrams are kept at most for sending again.
@@ -129,6 +132,7 @@ impl Session {
             sending,
             is_one_of_many,
             failed: false,
+            failure: None,
         }
     }
 
@@ -158,7 +162,7 @@ impl Session {
         let all = format!("{}\n{}", self.remote.as_deref().unwrap_or_default(), self.trickled);
         let (remote, names) = candidates(&all);
         let remote = remote.into_iter().map(|told| told.address).collect();
-        Unreached { told: self.told.clone(), remote, names, pairs: pairs.to_vec() }
+        Unreached { told: self.told.clone(), remote, names, pairs: pairs.to_vec(), failure: self.failure.clone() }
     }
 
     /// A datagram has come. What is none of this session's is left out.
@@ -189,6 +193,7 @@ impl Session {
     fn fail(&mut self, error: &str0m::RtcError) {
         tracing::debug!(%error, "a session failed");
         self.failed = true;
+        self.failure = Some(plain(error));
         self.rtc.disconnect();
     }
 

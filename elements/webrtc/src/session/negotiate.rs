@@ -204,7 +204,7 @@ fn sections(sdp: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Text of an error, without what would end a line.
-fn plain(error: &impl std::fmt::Display) -> String {
+pub(super) fn plain(error: &impl std::fmt::Display) -> String {
     error.to_string().replace(['\r', '\n'], " ").trim_end_matches('.').chars().take(200).collect()
 }
 
