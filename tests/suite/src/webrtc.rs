@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -78,6 +78,20 @@ fn aiortc_args(mode: &str, endpoint: &str, seconds: u32, codec: &str, sound: &st
     let seconds = seconds.to_string();
     [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.as_ref(), codec.as_ref(), sound.as_ref()]
         .map(ToOwned::to_owned)
+}
+
+/// The same of GStreamer's `webrtcbin`: publishes VP8 or H264, plays VP9, with the certificate in a PEM file; see `tests/peers/webrtc-gst.py`.
+///
+/// # Panics
+/// As [`chromium`].
+pub fn webrtcbin(mode: &str, endpoint: &str, seconds: u32, codec: &str, pem: &Path) -> Value {
+    let script = root().join("tests/peers/webrtc-gst.py");
+    let seconds = seconds.to_string();
+    let args =
+        [script.as_os_str(), mode.as_ref(), endpoint.as_ref(), seconds.as_ref(), codec.as_ref(), pem.as_os_str()]
+            .map(ToOwned::to_owned);
+    // Debian's Python has its bindings, another one that is found first does not.
+    seen(&run(Path::new("/usr/bin/python3"), args), "webrtcbin and its bindings")
 }
 
 fn seen(said: &Said, brought: &str) -> Value {
