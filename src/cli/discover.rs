@@ -76,7 +76,7 @@ fn file(args: &Args) -> Outcome {
     file.take(HEAD).read_to_end(&mut head).with_context(|| format!("cannot read {path}"))?;
     let Some(container) = CONTAINERS.iter().find(|c| (c.is)(&head)) else {
         let known: Vec<&str> = CONTAINERS.iter().map(|c| c.name).collect();
-        let hint = format!("known containers are {}; elementary streams have none", known.join(" and "));
+        let hint = format!("known containers are {}; elementary streams have none", known.join(", "));
         report::error(&format!("{path} is of no known container"), Some(&hint));
         return Ok(Exit::Failed);
     };

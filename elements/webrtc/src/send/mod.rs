@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`adapt`] | whose network decides the bitrate |
 //! | `stage` | what comes, made into packets once, and the group that has begun |
-//! | `anchor` | where a timeline lies on the clock
+//! | `anchor` | where a timeline lies on the clock |
 //! | `sender` | the running element |
 //! | `audience` | offers of viewers become sessions |
 //! | `viewer` | one of them |

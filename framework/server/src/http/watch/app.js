@@ -93,8 +93,9 @@ function play(name, way, words) {
 async function start(stream, way, words) {
   stop();
   Object.assign(state, { name: stream.name, way, codecs: {}, note: words });
-  const wish = state.wish === way ? { as: way } : {};
-  location.replace(`#${new URLSearchParams({ stream: stream.name, ...wish })}`);
+  // A page that is loaded again goes on with the same.
+  const again = { ...(state.wish === way && { as: way }), ...(state.key && { key: state.key }) };
+  location.replace(`#${new URLSearchParams({ stream: stream.name, ...again })}`);
   tell(closed(way) ?? words);
   hint.textContent = stream.live ? "Loading …" : "Waiting for the stream …";
   hint.hidden = false;
