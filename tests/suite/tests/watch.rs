@@ -66,12 +66,18 @@ fn assert_plays(seen: &Value, seconds: u64, library: Option<&str>) {
     assert_eq!(seen["errors"], serde_json::json!([]), "{seen}");
 }
 
-/// A delay is shown, and is one: HLS is at least a segment of 2 s behind, and who plays WebRTC sees what is less than 2 s old.
+/// A delay is shown, and is one of its way: HLS is at least a segment of 2 s behind, the page lets HTTP-FLV fall 4 s behind before it leaps, and
+/// WebRTC holds pictures for milliseconds.
 fn assert_delay(seen: &Value, way: &str) {
     let shown = seen["delays"][way].as_str().unwrap_or_else(|| panic!("no delay: {seen}"));
     let (number, unit) = shown.split_once(' ').expect("a number and its unit");
     let seconds = number.parse::<f64>().expect("a number") / if unit == "ms" { 1000.0 } else { 1.0 };
-    assert_eq!(seconds > 2.0, way == "HLS", "{shown}: {seen}");
+    let is_possible = match way {
+        "HLS" => seconds > 2.0,
+        "HTTP-FLV" => seconds < 5.0,
+        _ => seconds < 2.0,
+    };
+    assert!(is_possible, "{shown}: {seen}");
 }
 
 #[test]
