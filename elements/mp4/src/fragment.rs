@@ -80,9 +80,10 @@ impl Fragments {
                 (dts, place) = run(found, &head, dts, place, (&mut samples, room))?;
             }
         }
-        self.next.retain(|(track, _)| *track != id);
-        self.next.push((id, dts));
+        // Tracks that the movie does not have are not remembered: a forged fragment has any number of them.
         if track.is_some() {
+            self.next.retain(|(track, _)| *track != id);
+            self.next.push((id, dts));
             runs.push(Run { track: id, samples });
         }
         Ok(place)

@@ -248,8 +248,9 @@ impl Mp4Demux {
                 if let Some(movie) = &self.movie {
                     let runs = self.fragments.read(movie, &content, (start, at)).map_err(malformed)?;
                     for run in runs {
-                        let lane = self.lanes.all.iter_mut().find(|lane| lane.id == run.track);
-                        lane.into_iter().for_each(|lane| lane.add(run.samples.clone()));
+                        if let Some(lane) = self.lanes.all.iter_mut().find(|lane| lane.id == run.track) {
+                            lane.add(run.samples);
+                        }
                     }
                 }
                 Ok(true)
